@@ -1,0 +1,21 @@
+#![doc = include_str!("../../README.md")]
+
+pub mod access;
+pub mod clock;
+#[cfg(feature = "conformance")]
+pub mod conformance;
+pub mod deployment_type;
+pub mod engine;
+pub mod error;
+pub mod id;
+pub mod memory;
+pub mod model;
+pub mod name;
+pub mod platform;
+mod random;
+pub mod store;
+mod word_enum;
+
+pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
+pub use error::{Denied, Error, ErrorKind, IllegalTransition, Invalid, Result};
+//pub use platform::{Acting, Eyrie, EyrieBuilder};

@@ -1,0 +1,38 @@
+//! The nouns: one aggregate a file. A model knows no store and does no I/O; its state changes only through its transition function.
+
+mod audit;
+mod deployed_service;
+mod deployment;
+mod group;
+mod plan;
+mod principal;
+mod project;
+mod release;
+mod run;
+mod run_event;
+mod scope;
+mod service;
+mod settings;
+mod step;
+mod token;
+mod user;
+
+pub use audit::{AuditEntry, Verdict};
+pub use deployed_service::{DeployedService, DeployedState};
+pub use deployment::{Deployment, DeploymentPatch, NewDeployment};
+pub use group::{DeploymentGroup, GroupPatch, NewGroup};
+pub use plan::{
+    CrashPolicy, MAX_PARALLEL, MAX_PLAN_BYTES, MAX_PLAN_STEPS, PLAN_VERSION, Plan, PlanBuilder, PlanHash, PlannedRelease, PlannedStep,
+    RetryPolicy, StepBuilder,
+};
+pub use principal::{Principal, PrincipalRef};
+pub use project::{Namespace, NamespaceUid, NewProject, Project, ProjectPatch};
+pub use release::Release;
+pub use run::{Run, RunKind, RunMove, RunRow, RunState};
+pub use run_event::{EventCursor, RunEvent, RunEventBody};
+pub use scope::{NewScope, Scope, ScopePatch};
+pub use service::{Service, ServiceSource};
+pub use settings::{EffectiveSettings, EffectiveValue, Level, Settings};
+pub use step::{MAX_STEP_MESSAGE, ReportedState, Step, StepIndex, StepMove, StepRow, StepStart, StepState};
+pub use token::{Token, TokenBinding, TokenKind};
+pub use user::{Membership, Role, User};

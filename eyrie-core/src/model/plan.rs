@@ -1,0 +1,506 @@
+//! A plan is data: a directed acyclic graph of steps, stored with its hash and never replayed as code.
+//!
+//! ```
+//! use eyrie_core::model::Plan;
+//!
+//! let plan = Plan::builder()
+//!     .step("fetch", "shell", |step| step)
+//!     .step("build", "shell", |step| step.needs(["fetch"]).timeout_seconds(60))
+//!     .step("lint", "shell", |step| step.needs(["fetch"]))
+//!     .step("ship", "shell", |step| step.needs(["build", "lint"]))
+//!     .build()?;
+//! assert_eq!(plan.steps().len(), 4);
+//! # Ok::<(), eyrie_core::Error>(())
+//! ```
+
+use std::{
+    collections::HashMap,
+    fmt,
+    time::Duration,
+};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::{
+    error::{Invalid, Result},
+    model::{StepIndex, StepStart},
+    name::{ActionName, StepName},
+    word_enum::word_enum,
+};
+
+/// The version of the plan format that this program writes. A worker that meets a newer one parks the run.
+pub const PLAN_VERSION: u32 = 1;
+/// The most planned steps of one plan.
+pub const MAX_PLAN_STEPS: usize = 10_000;
+/// The largest plan, as JSON, in bytes.
+pub const MAX_PLAN_BYTES: usize = 4 * 1024 * 1024;
+/// How many steps of one run are executed at the same time, at most, unless the plan says less.
+pub const MAX_PARALLEL: u32 = 16;
+
+/// SHA-256 of a plan's canonical JSON.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct PlanHash([u8; 32]);
+
+impl PlanHash {
+    /// The hash as bytes.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// A hash from its 32 bytes.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+}
+
+impl fmt::Display for PlanHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&data_encoding::HEXLOWER.encode(&self.0))
+    }
+}
+
+impl fmt::Debug for PlanHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PlanHash({self})")
+    }
+}
+
+impl From<PlanHash> for String {
+    fn from(hash: PlanHash) -> Self {
+        hash.to_string()
+    }
+}
+
+impl TryFrom<String> for PlanHash {
+    type Error = Invalid;
+
+    fn try_from(text: String) -> Result<Self, Invalid> {
+        let bytes = data_encoding::HEXLOWER.decode(text.as_bytes()).ok().and_then(|bytes| bytes.try_into().ok());
+        bytes.map(Self).ok_or_else(|| Invalid::new("plan_hash", "must be 64 hex digits"))
+    }
+}
+
+word_enum! {
+    /// What a takeover does with a step that was running when its worker died.
+    pub enum CrashPolicy("crash_policy") {
+        /// Execute it again, as another attempt. For actions that may safely be repeated.
+        Rerun = "rerun",
+        /// Ask the action whether it already happened; execute it again only if it did not.
+        Probe = "probe",
+        /// Park the run until an operator decides.
+        NeedsOperator = "needs_operator",
+    }
+}
+
+/// How often and how patiently a failed step is tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RetryPolicy {
+    /// Attempts in all, the first one included.
+    pub max_attempts: u32,
+    /// Pause before the second attempt, in milliseconds; doubled at each further one.
+    pub initial_backoff_ms: u64,
+    /// The longest pause, in milliseconds.
+    pub max_backoff_ms: u64,
+}
+
+impl RetryPolicy {
+    /// One attempt, no retry.
+    pub const NEVER: Self = Self { max_attempts: 1, initial_backoff_ms: 0, max_backoff_ms: 0 };
+
+    /// Up to `max_attempts` attempts with pauses of `initial`, doubled each time, at most one minute.
+    #[must_use]
+    pub fn exponential(max_attempts: u32, initial: Duration) -> Self {
+        Self { max_attempts, initial_backoff_ms: u64::try_from(initial.as_millis()).unwrap_or(u64::MAX), max_backoff_ms: 60_000 }
+    }
+
+    /// The pause after `attempt` has failed, between half and all of the nominal one; `jitter` is in 0..=1. `None`: no more attempts.
+    #[must_use]
+    pub fn pause_after(&self, attempt: u32, jitter: f64) -> Option<Duration> {
+        if attempt >= self.max_attempts {
+            return None;
+        }
+        let doubled = self.initial_backoff_ms.saturating_mul(1_u64.checked_shl(attempt.saturating_sub(1).min(40)).unwrap_or(u64::MAX));
+        let nominal = Duration::from_millis(doubled.min(self.max_backoff_ms));
+        Some(nominal.mul_f64(0.5 + 0.5 * jitter.clamp(0.0, 1.0)))
+    }
+}
+
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        Self::NEVER
+    }
+}
+
+/// One planned step.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlannedStep {
+    /// Unique among the plan's steps.
+    pub name: StepName,
+    /// The action that does it.
+    pub action: ActionName,
+    /// Names of the steps that must have succeeded first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub needs: Vec<StepName>,
+    /// What the action is given.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub parameters: Value,
+    /// When to try again.
+    #[serde(default)]
+    pub retry: RetryPolicy,
+    /// How long one attempt may take, in milliseconds. None: as long as it likes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
+    /// What a takeover does when the worker died during this step.
+    pub on_crash: CrashPolicy,
+}
+
+/// What a successful run of this plan leaves behind.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlannedRelease {
+    /// The exact resolved configuration, secrets as references.
+    pub config: Value,
+    /// Whether something runs afterwards, which can be stopped, monitored and backed up.
+    pub leaves_running: bool,
+}
+
+/// A directed acyclic graph of steps. Immutable once built.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "RawPlan", into = "RawPlan")]
+pub struct Plan {
+    version: u32,
+    steps: Vec<PlannedStep>,
+    release: Option<PlannedRelease>,
+    max_parallel: u32,
+    needs: Vec<Vec<StepIndex>>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawPlan {
+    version: u32,
+    steps: Vec<PlannedStep>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    release: Option<PlannedRelease>,
+    max_parallel: u32,
+}
+
+impl From<Plan> for RawPlan {
+    fn from(plan: Plan) -> Self {
+        Self { version: plan.version, steps: plan.steps, release: plan.release, max_parallel: plan.max_parallel }
+    }
+}
+
+impl TryFrom<RawPlan> for Plan {
+    type Error = Invalid;
+
+    fn try_from(raw: RawPlan) -> Result<Self, Invalid> {
+        if raw.version != PLAN_VERSION {
+            return Err(Invalid::new("plan.version", format!("is {}; this program knows {PLAN_VERSION}", raw.version)));
+        }
+        if raw.steps.is_empty() || raw.steps.len() > MAX_PLAN_STEPS {
+            return Err(Invalid::new("plan.steps", format!("has {} steps; 1 to {MAX_PLAN_STEPS} are accepted", raw.steps.len())));
+        }
+        if raw.max_parallel == 0 || raw.max_parallel > MAX_PARALLEL {
+            return Err(Invalid::new("plan.max_parallel", format!("must be 1 to {MAX_PARALLEL}")));
+        }
+        for step in &raw.steps {
+            if step.retry.max_attempts == 0 || step.retry.max_attempts > 1000 {
+                return Err(Invalid::new(format!("plan.steps.{}.retry.max_attempts", step.name), "must be 1 to 1000"));
+            }
+            if step.timeout_ms == Some(0) {
+                return Err(Invalid::new(format!("plan.steps.{}.timeout_ms", step.name), "must be at least 1"));
+            }
+        }
+        let needs = resolve(&raw.steps)?;
+        Ok(Self { version: raw.version, steps: raw.steps, release: raw.release, max_parallel: raw.max_parallel, needs })
+    }
+}
+
+/// Turns names into indices; refuses duplicates, unknown names and cycles.
+fn resolve(steps: &[PlannedStep]) -> Result<Vec<Vec<StepIndex>>, Invalid> {
+    let mut by_name = HashMap::with_capacity(steps.len());
+    for (index, step) in steps.iter().enumerate() {
+        if by_name.insert(step.name.as_str(), index).is_some() {
+            return Err(Invalid::new(format!("plan.steps.{}", step.name), "the name is used by two steps"));
+        }
+    }
+    let mut needs = Vec::with_capacity(steps.len());
+    for step in steps {
+        let mut row = Vec::with_capacity(step.needs.len());
+        for name in &step.needs {
+            let Some(&index) = by_name.get(name.as_str()) else {
+                return Err(Invalid::new(format!("plan.steps.{}.needs", step.name), format!("there is no step {name:?}", name = name.as_str())));
+            };
+            row.push(index);
+        }
+        row.sort_unstable();
+        row.dedup();
+        needs.push(row);
+    }
+    refuse_cycle(steps, &needs)?;
+    Ok(needs.into_iter().map(|row| row.into_iter().map(StepIndex::from_position).collect()).collect())
+}
+
+/// Kahn's algorithm: what cannot be ordered stands on a cycle (or behind one).
+fn refuse_cycle(steps: &[PlannedStep], needs: &[Vec<usize>]) -> Result<(), Invalid> {
+    let mut open: Vec<usize> = needs.iter().map(Vec::len).collect();
+    let mut dependents = vec![Vec::new(); needs.len()];
+    for (index, row) in needs.iter().enumerate() {
+        for &need in row {
+            dependents[need].push(index);
+        }
+    }
+    let mut ready: Vec<usize> = (0..needs.len()).filter(|&index| open[index] == 0).collect();
+    let mut ordered = 0;
+    while let Some(index) = ready.pop() {
+        ordered += 1;
+        for &dependent in &dependents[index] {
+            open[dependent] -= 1;
+            if open[dependent] == 0 {
+                ready.push(dependent);
+            }
+        }
+    }
+    match (0..needs.len()).find(|&index| open[index] > 0) {
+        Some(index) if ordered < needs.len() => {
+            Err(Invalid::new(format!("plan.steps.{}.needs", steps[index].name), "the steps need each other in a circle"))
+        }
+        _ => Ok(()),
+    }
+}
+
+impl Plan {
+    /// An empty plan to add steps to.
+    #[must_use]
+    pub fn builder() -> PlanBuilder {
+        PlanBuilder { steps: Vec::new(), release: None, max_parallel: MAX_PARALLEL, refused: None }
+    }
+
+    /// The steps; a step's position is its [`StepIndex`].
+    #[must_use]
+    pub fn steps(&self) -> &[PlannedStep] {
+        &self.steps
+    }
+
+    /// The step at `index`, if the plan has it.
+    #[must_use]
+    pub fn step(&self, index: StepIndex) -> Option<&PlannedStep> {
+        self.steps.get(index.position())
+    }
+
+    /// The steps that `index` needs, in order.
+    #[must_use]
+    pub fn needs(&self, index: StepIndex) -> &[StepIndex] {
+        self.needs.get(index.position()).map_or(&[], Vec::as_slice)
+    }
+
+    /// How many steps may run at the same time.
+    #[must_use]
+    pub fn max_parallel(&self) -> u32 {
+        self.max_parallel
+    }
+
+    /// What success leaves behind, if anything.
+    #[must_use]
+    pub fn release(&self) -> Option<&PlannedRelease> {
+        self.release.as_ref()
+    }
+
+    /// The steps that need nothing, at most [`max_parallel`](Self::max_parallel): what starts with the run.
+    #[must_use]
+    pub fn first_steps(&self) -> Vec<StepStart> {
+        let roots = self.needs.iter().enumerate().filter(|(_, row)| row.is_empty());
+        roots.map(|(index, _)| self.start(StepIndex::from_position(index))).take(self.max_parallel as usize).collect()
+    }
+
+    /// What starting the step at `index` asks for.
+    #[must_use]
+    pub fn start(&self, index: StepIndex) -> StepStart {
+        StepStart { index, timeout_ms: self.step(index).and_then(|step| step.timeout_ms) }
+    }
+
+    /// The plan as canonical JSON and the SHA-256 of it.
+    ///
+    /// # Errors
+    /// [`Invalid`] when it is larger than [`MAX_PLAN_BYTES`].
+    pub fn encode(&self) -> Result<(PlanHash, String)> {
+        let json = serde_json::to_string(self).map_err(|error| Invalid::new("plan", error.to_string()))?;
+        if json.len() > MAX_PLAN_BYTES {
+            return Err(Invalid::new("plan", format!("is {} bytes as JSON; at most {MAX_PLAN_BYTES} are accepted", json.len())).into());
+        }
+        Ok((PlanHash(Sha256::digest(json.as_bytes()).into()), json))
+    }
+
+    /// Reads back what [`encode`](Self::encode) wrote.
+    ///
+    /// # Errors
+    /// [`Invalid`] names the field that this program cannot take, a newer plan version included.
+    pub fn decode(json: &str) -> Result<Self> {
+        let mut reader = serde_json::Deserializer::from_str(json);
+        serde_path_to_error::deserialize(&mut reader)
+            .map_err(|error| Invalid::new(format!("plan.{}", error.path()), error.inner().to_string()).into())
+    }
+}
+
+/// Collects steps; [`build`](Self::build) checks the whole.
+#[derive(Debug, Clone)]
+pub struct PlanBuilder {
+    steps: Vec<PlannedStep>,
+    release: Option<PlannedRelease>,
+    max_parallel: u32,
+    refused: Option<Invalid>,
+}
+
+impl PlanBuilder {
+    /// Adds a step; `shape` sets what is not the default.
+    #[must_use]
+    pub fn step(mut self, name: impl Into<String>, action: impl Into<String>, shape: impl FnOnce(StepBuilder) -> StepBuilder) -> Self {
+        let built = StepName::new(name).and_then(|name| {
+            let action = ActionName::new(action).map_err(|invalid| invalid.under(&format!("plan.steps.{name}")))?;
+            let builder = shape(StepBuilder {
+                step: PlannedStep {
+                    name,
+                    action,
+                    needs: Vec::new(),
+                    parameters: Value::Null,
+                    retry: RetryPolicy::NEVER,
+                    timeout_ms: None,
+                    on_crash: CrashPolicy::Rerun,
+                },
+                refused: None,
+            });
+            builder.refused.map_or(Ok(builder.step), Err)
+        });
+        match built {
+            Ok(step) => self.steps.push(step),
+            Err(invalid) => self.refused = self.refused.or(Some(invalid)),
+        }
+        self
+    }
+
+    /// What success leaves behind.
+    #[must_use]
+    pub fn release(mut self, release: PlannedRelease) -> Self {
+        self.release = Some(release);
+        self
+    }
+
+    /// At most this many steps at a time, 1 to [`MAX_PARALLEL`].
+    #[must_use]
+    pub fn max_parallel(mut self, steps: u32) -> Self {
+        self.max_parallel = steps;
+        self
+    }
+
+    /// Checks the whole graph.
+    ///
+    /// # Errors
+    /// [`Invalid`] names the step and what is wrong: a bad or doubled name, an unknown need, a cycle, too many steps.
+    pub fn build(self) -> Result<Plan> {
+        if let Some(invalid) = self.refused {
+            return Err(invalid.into());
+        }
+        let raw = RawPlan { version: PLAN_VERSION, steps: self.steps, release: self.release, max_parallel: self.max_parallel };
+        Ok(Plan::try_from(raw)?)
+    }
+}
+
+/// Shapes one step of a [`PlanBuilder`].
+#[derive(Debug, Clone)]
+pub struct StepBuilder {
+    step: PlannedStep,
+    refused: Option<Invalid>,
+}
+
+impl StepBuilder {
+    /// The steps that must have succeeded first, by name.
+    #[must_use]
+    pub fn needs<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+        for name in names {
+            match StepName::new(name) {
+                Ok(name) => self.step.needs.push(name),
+                Err(invalid) => self.refused = self.refused.or(Some(invalid.under(&format!("plan.steps.{}.needs", self.step.name)))),
+            }
+        }
+        self
+    }
+
+    /// What the action is given.
+    #[must_use]
+    pub fn parameters(mut self, parameters: Value) -> Self {
+        self.step.parameters = parameters;
+        self
+    }
+
+    /// When to try again.
+    #[must_use]
+    pub fn retry(mut self, retry: RetryPolicy) -> Self {
+        self.step.retry = retry;
+        self
+    }
+
+    /// How long one attempt may take.
+    #[must_use]
+    pub fn timeout(mut self, limit: Duration) -> Self {
+        self.step.timeout_ms = Some(u64::try_from(limit.as_millis()).unwrap_or(u64::MAX));
+        self
+    }
+
+    /// How long one attempt may take, in seconds.
+    #[must_use]
+    pub fn timeout_seconds(self, seconds: u64) -> Self {
+        self.timeout(Duration::from_secs(seconds))
+    }
+
+    /// What a takeover does when the worker died during this step.
+    #[must_use]
+    pub fn on_crash(mut self, policy: CrashPolicy) -> Self {
+        self.step.on_crash = policy;
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn refuses_cycles_doubles_and_unknown_names() {
+        let cycle = Plan::builder().step("a", "x", |s| s.needs(["b"])).step("b", "x", |s| s.needs(["a"])).build().unwrap_err();
+        assert!(cycle.invalid().unwrap().reason().contains("circle"));
+        let double = Plan::builder().step("a", "x", |s| s).step("a", "x", |s| s).build().unwrap_err();
+        assert_eq!(double.invalid().unwrap().field(), "plan.steps.a");
+        let unknown = Plan::builder().step("a", "x", |s| s.needs(["zz"])).build().unwrap_err();
+        assert_eq!(unknown.invalid().unwrap().field(), "plan.steps.a.needs");
+        assert!(Plan::builder().build().is_err());
+        let many = (0..=MAX_PLAN_STEPS).fold(Plan::builder(), |plan, n| plan.step(format!("s{n}"), "x", |s| s));
+        assert_eq!(many.build().unwrap_err().invalid().unwrap().field(), "plan.steps");
+    }
+
+    #[test]
+    fn encodes_and_decodes_to_the_same_hash() {
+        let plan = Plan::builder().step("a", "x", |s| s.timeout_seconds(5)).step("b", "x", |s| s.needs(["a"])).build().unwrap();
+        let (hash, json) = plan.encode().unwrap();
+        let again = Plan::decode(&json).unwrap();
+        assert_eq!(again, plan);
+        assert_eq!(again.encode().unwrap().0, hash);
+        let newer = json.replacen("\"version\":1", "\"version\":9", 1);
+        assert!(Plan::decode(&newer).unwrap_err().invalid().unwrap().reason().contains('9'));
+    }
+
+    #[test]
+    fn backoff_doubles_up_to_its_cap_and_ends() {
+        let retry = RetryPolicy { max_attempts: 4, initial_backoff_ms: 100, max_backoff_ms: 250 };
+        let pauses: Vec<_> = (1..=4).map(|attempt| retry.pause_after(attempt, 1.0)).collect();
+        assert_eq!(pauses, [Some(100), Some(200), Some(250), None].map(|ms| ms.map(Duration::from_millis)));
+    }
+}

@@ -1,0 +1,107 @@
+//! The append-only log of a run: what subscribers see.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::{
+    clock::Timestamp,
+    id::{ProjectId, RunId},
+    model::{RunState, StepIndex, StepState},
+    name::StepName,
+};
+
+/// One durable event of a run. `seq` counts from 1 without gaps within the run.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RunEvent {
+    /// The run.
+    pub run_id: RunId,
+    /// The run's project, so that a feed can be cut to what a principal may read.
+    pub project_id: ProjectId,
+    /// Its number within the run.
+    pub seq: u64,
+    /// When it became durable, by the store's clock.
+    pub at: Timestamp,
+    /// The claim under which it was written; 0 before the first.
+    pub epoch: u64,
+    /// What happened.
+    #[serde(flatten)]
+    pub body: RunEventBody,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum RunEventBody {
+    /// The run is now in `state`.
+    Run {
+        /// The state.
+        state: RunState,
+        /// Why.
+        message: String,
+    },
+    /// A step is now in `state`.
+    Step {
+        /// Its place.
+        index: StepIndex,
+        /// Its name.
+        name: StepName,
+        /// The step that reports it, if it is a reported one.
+        parent: Option<StepIndex>,
+        /// The state.
+        state: StepState,
+        /// The attempt.
+        attempt: u32,
+        /// What it says.
+        message: String,
+    },
+    /// A running step says something.
+    Progress {
+        /// Its place.
+        index: StepIndex,
+        /// Its name.
+        name: StepName,
+        /// What it says.
+        message: String,
+    },
+}
+
+impl RunEvent {
+    /// Whether this is the run's last event.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        matches!(&self.body, RunEventBody::Run { state, .. } if state.is_terminal())
+    }
+}
+
+/// A place in the feed across runs. Opaque: only to be handed back to the store that gave it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct EventCursor(u64);
+
+impl EventCursor {
+    /// The cursor at a store's position.
+    #[must_use]
+    pub const fn from_position(position: u64) -> Self {
+        Self(position)
+    }
+
+    /// The store's position.
+    #[must_use]
+    pub const fn position(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Display for EventCursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:x}", self.0)
+    }
+}
+
+impl std::str::FromStr for EventCursor {
+    type Err = crate::error::Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        u64::from_str_radix(text, 16).map(Self).map_err(|_| crate::error::Invalid::new("after", "not a cursor of this feed"))
+    }
+}

@@ -1,0 +1,73 @@
+//! Scopes: the environments of a group.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    clock::Timestamp,
+    error::Invalid,
+    id::{ClusterId, GroupId, ScopeId},
+    model::Settings,
+    name::{DisplayName, Slug},
+};
+
+/// An environment profile inside a group: production, staging …
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Scope {
+    /// The scope's id.
+    pub id: ScopeId,
+    /// The group it stands in.
+    pub group_id: GroupId,
+    /// Unique within the group.
+    pub slug: Slug,
+    /// Its name for people.
+    pub name: DisplayName,
+    /// The cluster that its deployments go to, instead of the group's.
+    pub cluster_id: Option<ClusterId>,
+    /// Settings that go before the group's.
+    pub settings: Settings,
+    /// Monitor logs older than this many seconds are deleted.
+    pub monitor_log_delete_after_seconds: Option<u64>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// Grows at every change.
+    pub version: u64,
+}
+
+/// What a new scope needs.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewScope {
+    /// Unique within the group.
+    pub slug: Slug,
+    /// Its name for people; the slug if missing.
+    #[serde(default)]
+    pub name: Option<DisplayName>,
+    /// Settings that go before the group's.
+    #[serde(default)]
+    pub settings: Settings,
+    /// Monitor logs older than this many seconds are deleted.
+    #[serde(default)]
+    pub monitor_log_delete_after_seconds: Option<u64>,
+}
+
+impl NewScope {
+    /// A scope with this slug and nothing else said.
+    ///
+    /// # Errors
+    /// [`Invalid`] when `slug` is no DNS label.
+    pub fn new(slug: impl Into<String>) -> Result<Self, Invalid> {
+        Ok(Self { slug: Slug::new(slug)?, name: None, settings: Settings::default(), monitor_log_delete_after_seconds: None })
+    }
+}
+
+/// What to change of a scope; what is missing stays.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScopePatch {
+    /// Its name for people.
+    #[serde(default)]
+    pub name: Option<DisplayName>,
+    /// Settings, as a whole.
+    #[serde(default)]
+    pub settings: Option<Settings>,
+}

@@ -1,0 +1,90 @@
+//! The storage port: narrow traits, one aggregate each, bundled by [`Store`].
+//!
+//! Rules that hold for every method of every trait here:
+//! * a method is one atomic unit: it happens as a whole or not at all;
+//! * a mutating method commits the [`AuditEntry`](crate::model::AuditEntry) it is given together with what it does (the engine's own
+//!   writes, which are events of their run, take none);
+//! * what does not exist is [`ErrorKind::NotFound`](crate::ErrorKind::NotFound); a doubled unique name is `AlreadyExists`; an
+//!   update whose `version` is not the stored one is `Conflict`; deleting what is still referred to is `Conflict`;
+//! * durable times of runs, steps, events and leases come from the store's own clock.
+//!
+//! [`conformance`](crate::conformance) holds the suite that every implementation passes.
+
+mod audit;
+mod command;
+mod deployment;
+mod event;
+mod group;
+mod log;
+mod page;
+mod project;
+mod record;
+mod release;
+mod run;
+mod service;
+mod token;
+mod user;
+mod worker;
+
+use std::fmt::Debug;
+
+pub use audit::{AuditFilter, AuditStore};
+pub use command::{Change, Command, End, Fence, RecordError, Recorded, Settle, Settlement, StepReport};
+pub use deployment::{DeploymentFilter, DeploymentStore};
+pub use event::{EventStore, FeedItem};
+pub use group::{GroupStore, ScopeStore};
+pub use log::{LogChunk, LogStore, MAX_LOG_CHUNK};
+pub use page::{Page, PageRequest};
+pub use project::{MemberStore, ProjectStore};
+pub use record::{EventRow, MAX_REPORTED_STEPS, Needs, Outcome, RunBatch, RunView, RunWrites, claim};
+pub use release::{DeployedServiceFilter, ReleaseStore};
+pub use run::{Claim, Enqueue, Enqueued, Poll, RequestKey, RunFilter, RunStore};
+pub use service::ServiceStore;
+pub use token::TokenStore;
+pub use user::{NewUserRule, UserStore};
+pub use worker::{WorkerLease, WorkerStore};
+
+/// Everything that must be kept, behind one object.
+pub trait Store:
+    ProjectStore
+    + MemberStore
+    + GroupStore
+    + ScopeStore
+    + DeploymentStore
+    + ServiceStore
+    + RunStore
+    + EventStore
+    + LogStore
+    + WorkerStore
+    + ReleaseStore
+    + UserStore
+    + TokenStore
+    + AuditStore
+    + Debug
+    + Send
+    + Sync
+    + 'static
+{
+}
+
+impl<T> Store for T where
+    T: ProjectStore
+        + MemberStore
+        + GroupStore
+        + ScopeStore
+        + DeploymentStore
+        + ServiceStore
+        + RunStore
+        + EventStore
+        + LogStore
+        + WorkerStore
+        + ReleaseStore
+        + UserStore
+        + TokenStore
+        + AuditStore
+        + Debug
+        + Send
+        + Sync
+        + 'static
+{
+}

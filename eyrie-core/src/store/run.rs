@@ -1,0 +1,109 @@
+//! Runs: queued, claimed, and advanced by commands.
+
+use async_trait::async_trait;
+
+use crate::{
+    error::Result,
+    id::{DeploymentId, ProjectId, RunId, ServiceId, WorkerId},
+    model::{AuditEntry, Plan, PlanHash, Run, Step},
+    store::{Command, Page, PageRequest, RecordError, Recorded},
+};
+
+/// A run to be queued.
+#[derive(Debug, Clone)]
+pub struct Enqueue {
+    /// The run, in state `queued`.
+    pub run: Run,
+    /// Its plan as JSON, kept once per hash.
+    pub plan_json: String,
+    /// The plan's steps, pending.
+    pub steps: Vec<Step>,
+    /// The asker's key against doing it twice, already scoped to the asker.
+    pub request_key: Option<RequestKey>,
+    /// Who asked.
+    pub audit: AuditEntry,
+}
+
+/// A key against doing a request twice, with a digest of what the request said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestKey {
+    /// The key, scoped to the principal.
+    pub key: String,
+    /// SHA-256 of the request's content: the same key with other content is refused.
+    pub content: [u8; 32],
+}
+
+/// What became of an [`Enqueue`].
+#[derive(Debug, Clone)]
+pub struct Enqueued {
+    /// The run: the new one, or the one that the same key made before.
+    pub run: Run,
+    /// Whether it was queued by this call.
+    pub is_new: bool,
+}
+
+/// A run that now belongs to a worker.
+#[derive(Debug, Clone)]
+pub struct Claim {
+    /// The run, with the new epoch.
+    pub run: Run,
+    /// All its planned steps, and reported ones that are unfinished. On a first claim the run's first steps are running already;
+    /// on any other, running steps are what the earlier holder left.
+    pub steps: Vec<Step>,
+    /// What the claim wrote.
+    pub events: Vec<crate::model::RunEvent>,
+    /// Whether the run was taken over from a worker that had begun it.
+    pub taken_over: bool,
+}
+
+/// What a worker should know between two claims. Reading it writes nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Poll {
+    /// Whether a claim would find something.
+    pub claimable: bool,
+    /// Runs of this worker that are to be cancelled.
+    pub cancelling: Vec<RunId>,
+}
+
+/// Which runs to list; what is missing does not matter.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RunFilter {
+    /// In this project.
+    pub project: Option<ProjectId>,
+    /// Of this deployment.
+    pub deployment: Option<DeploymentId>,
+    /// Of deployments of this service.
+    pub service: Option<ServiceId>,
+    /// In this state.
+    pub state: Option<crate::model::RunState>,
+}
+
+/// Keeps runs, their steps and plans.
+#[async_trait]
+pub trait RunStore {
+    /// Queues the runs, all in one transaction, each with its `queued` event. A doubled request key answers with the run it made
+    /// before, or with `Conflict` when the content differs; the others are queued all the same.
+    ///
+    /// # Errors
+    /// The outer error: nothing was queued.
+    async fn enqueue(&self, runs: &[Enqueue]) -> Result<Vec<Result<Enqueued>>>;
+    /// The run of that id.
+    async fn run(&self, id: RunId) -> Result<Run>;
+    /// Runs, newest first.
+    async fn runs(&self, filter: RunFilter, page: PageRequest) -> Result<Page<Run>>;
+    /// The run's steps in order: planned ones, then reported ones.
+    async fn steps(&self, run: RunId) -> Result<Vec<Step>>;
+    /// The plan of that hash.
+    async fn plan(&self, hash: PlanHash) -> Result<Plan>;
+    /// What there is to do for the worker.
+    async fn poll(&self, worker: WorkerId) -> Result<Poll>;
+    /// Gives up to `limit` runs to the worker: first those whose holder is gone, then queued ones whose turn it is, oldest first.
+    /// At most one run of a deployment is held at any time. The worker's own lease must be valid (`NotFound`).
+    async fn claim(&self, worker: WorkerId, limit: u32) -> Result<Vec<Claim>>;
+    /// Carries out the commands in order, in one transaction. One that is refused leaves no trace and does not touch the others.
+    ///
+    /// # Errors
+    /// The outer error: nothing was written, except for `OutcomeUnknown`, after which the same commands with
+    /// [`retried`](Command::retried) tell what happened.
+    async fn record(&self, commands: &[Command]) -> Result<Vec<Result<Recorded, RecordError>>>;
+}
