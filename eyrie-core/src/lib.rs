@@ -12,10 +12,12 @@ pub mod memory;
 pub mod model;
 pub mod name;
 pub mod platform;
+#[cfg(feature = "process")]
+pub mod process;
 mod random;
 pub mod store;
 mod word_enum;
 
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use error::{Denied, Error, ErrorKind, IllegalTransition, Invalid, Result};
-//pub use platform::{Acting, Eyrie, EyrieBuilder};
+pub use platform::{Acting, Eyrie, EyrieBuilder};

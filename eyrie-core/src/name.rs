@@ -147,6 +147,13 @@ name! {
     SettingKey, "setting", |text| word(text, 63, "-_.")
 }
 
+impl StepName {
+    /// The name of a step that its plan does not know.
+    pub(crate) fn unnamed() -> Self {
+        Self("(unnamed)".to_owned())
+    }
+}
+
 impl Slug {
     /// A slug for any text: lower-cased, everything else turned into `-`, cut to 63 characters. Whenever the text had to be
     /// changed or cut, eight hex digits of its SHA-256 are appended, so that two texts which look alike once cleaned get different slugs.

@@ -1,1 +1,33 @@
-//! x
+//! The engine: durable steps, executed at least once and recorded exactly once.
+//!
+//! ```text
+//!  enqueue ──► Recorder ──► Store ──► events ──► Hub ──► subscribers
+//!                 ▲                                │
+//!   Worker ── claim, heartbeat                     │ wake
+//!     └─ Driver (one per run) ── Advance ──────────┘
+//!          └─ body (the action), on the program's own runtime
+//! ```
+//!
+//! *At-least-once execution, exactly-once recording*: the body of a step may be executed again after a crash, as another attempt;
+//! the record of what happened never forks. Recorder, heartbeat and drivers live on a thread of their own, so that a body that
+//! blocks its thread delays neither the leases nor the record.
+
+mod action;
+mod board;
+mod body;
+mod control;
+mod driver;
+mod feed;
+mod hub;
+mod lease;
+mod log_writer;
+mod progress;
+mod recorder;
+mod recovery;
+mod registry;
+mod worker;
+
+pub use action::{Action, ActionContext, ActionError, Output, Probed, Reclaimed, RunAccess, RunInfo, RunHost};
+pub use control::{Engine, EngineOptions, WorkerOptions};
+pub use feed::{Feed, Subscription};
+pub use registry::Registry;

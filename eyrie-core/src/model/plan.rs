@@ -180,6 +180,7 @@ pub struct Plan {
     release: Option<PlannedRelease>,
     max_parallel: u32,
     needs: Vec<Vec<StepIndex>>,
+    dependents: Vec<Vec<StepIndex>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -220,7 +221,9 @@ impl TryFrom<RawPlan> for Plan {
             }
         }
         let needs = resolve(&raw.steps)?;
-        Ok(Self { version: raw.version, steps: raw.steps, release: raw.release, max_parallel: raw.max_parallel, needs })
+        let dependents = dependents(&needs);
+        refuse_cycle(&raw.steps, &needs, &dependents)?;
+        Ok(Self { version: raw.version, steps: raw.steps, release: raw.release, max_parallel: raw.max_parallel, needs, dependents })
     }
 }
 
@@ -243,26 +246,30 @@ fn resolve(steps: &[PlannedStep]) -> Result<Vec<Vec<StepIndex>>, Invalid> {
         }
         row.sort_unstable();
         row.dedup();
-        needs.push(row);
+        needs.push(row.into_iter().map(StepIndex::from_position).collect());
     }
-    refuse_cycle(steps, &needs)?;
-    Ok(needs.into_iter().map(|row| row.into_iter().map(StepIndex::from_position).collect()).collect())
+    Ok(needs)
+}
+
+/// The other direction: for each step, the steps that need it.
+fn dependents(needs: &[Vec<StepIndex>]) -> Vec<Vec<StepIndex>> {
+    let mut dependents = vec![Vec::new(); needs.len()];
+    for (position, row) in needs.iter().enumerate() {
+        for need in row {
+            dependents[need.position()].push(StepIndex::from_position(position));
+        }
+    }
+    dependents
 }
 
 /// Kahn's algorithm: what cannot be ordered stands on a cycle (or behind one).
-fn refuse_cycle(steps: &[PlannedStep], needs: &[Vec<usize>]) -> Result<(), Invalid> {
+fn refuse_cycle(steps: &[PlannedStep], needs: &[Vec<StepIndex>], dependents: &[Vec<StepIndex>]) -> Result<(), Invalid> {
     let mut open: Vec<usize> = needs.iter().map(Vec::len).collect();
-    let mut dependents = vec![Vec::new(); needs.len()];
-    for (index, row) in needs.iter().enumerate() {
-        for &need in row {
-            dependents[need].push(index);
-        }
-    }
     let mut ready: Vec<usize> = (0..needs.len()).filter(|&index| open[index] == 0).collect();
     let mut ordered = 0;
     while let Some(index) = ready.pop() {
         ordered += 1;
-        for &dependent in &dependents[index] {
+        for dependent in dependents[index].iter().map(|dependent| dependent.position()) {
             open[dependent] -= 1;
             if open[dependent] == 0 {
                 ready.push(dependent);
@@ -300,6 +307,12 @@ impl Plan {
     #[must_use]
     pub fn needs(&self, index: StepIndex) -> &[StepIndex] {
         self.needs.get(index.position()).map_or(&[], Vec::as_slice)
+    }
+
+    /// The steps that need `index`, in order.
+    #[must_use]
+    pub fn dependents(&self, index: StepIndex) -> &[StepIndex] {
+        self.dependents.get(index.position()).map_or(&[], Vec::as_slice)
     }
 
     /// How many steps may run at the same time.

@@ -225,7 +225,8 @@ impl Run {
         }
         if run_move == RunMove::Claim {
             self.row.started_at.get_or_insert(now);
-        } else {
+        } else if run_move != RunMove::Cancel || !message.is_empty() {
+            // Who asked for a cancel, and why, stays when the cancel is complete.
             self.row.message.clear();
             self.row.message.extend(message.chars().take(crate::model::MAX_STEP_MESSAGE));
         }

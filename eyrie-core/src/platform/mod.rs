@@ -1,1 +1,140 @@
-//! x
+//! The handle that a program holds, and its use cases: one file an aggregate, each checking access beside what it does.
+//!
+//! Nothing outside this module reaches a store. Every use case goes through [`Eyrie::acting_as`]:
+//!
+//! ```no_run
+//! # async fn example(eyrie: eyrie_core::Eyrie) -> eyrie_core::Result<()> {
+//! use eyrie_core::model::{NewProject, Principal};
+//!
+//! let me = eyrie.acting_as(Principal::local_operator());
+//! let project = me.create_project(NewProject::new("blog")?).await?;
+//! println!("{} lives in {}", project.slug, project.namespace.name);
+//! # Ok(())
+//! # }
+//! ```
+
+mod access_check;
+mod audit;
+mod builder;
+mod deployment;
+mod follow;
+mod group;
+mod host;
+mod member;
+mod project;
+mod release;
+mod report;
+mod run;
+mod scope;
+mod service;
+mod service_sync;
+mod sign_in;
+mod token;
+mod user;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use crate::{
+    access::PasswordHasher,
+    clock::{Clock, Timestamp},
+    deployment_type::DeploymentType,
+    engine::Engine,
+    id::{AuditId, ProjectId},
+    model::{AuditEntry, Principal, PrincipalRef, Verdict},
+    name::GroupType,
+    store::Store,
+};
+
+pub use access_check::Resource;
+pub use builder::EyrieBuilder;
+pub use deployment::DeploymentView;
+pub use follow::{RunStream, RunsStream};
+pub use run::{RunRequest, RunView, StartRun};
+pub use service_sync::{DEFAULT_GROUP, DEFAULT_PROJECT, SyncReport, SyncedService};
+pub use token::{NewServiceToken, ServiceTokenTarget};
+pub use user::NewUser;
+
+/// A deployment platform: models, roles and the engine over one store. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Eyrie(Arc<Platform>);
+
+#[derive(Debug)]
+struct Platform {
+    store: Arc<dyn Store>,
+    engine: Engine,
+    clock: Arc<dyn Clock>,
+    passwords: PasswordHasher,
+    types: BTreeMap<GroupType, Arc<dyn DeploymentType>>,
+    #[cfg(feature = "process")]
+    services: Option<Arc<crate::deployment_type::service::ServicesRoot>>,
+}
+
+/// Use cases on behalf of a principal. Rights are looked up at every use.
+#[derive(Debug, Clone)]
+pub struct Acting {
+    eyrie: Eyrie,
+    principal: Principal,
+}
+
+impl Eyrie {
+    /// A platform over `store`, to be completed and started.
+    #[must_use]
+    pub fn builder(store: Arc<dyn Store>) -> EyrieBuilder {
+        EyrieBuilder::new(store)
+    }
+
+    /// The use cases on behalf of `principal`. Whoever calls this vouches for the principal.
+    #[must_use]
+    pub fn acting_as(&self, principal: Principal) -> Acting {
+        Acting { eyrie: self.clone(), principal }
+    }
+
+    /// Stops in an orderly way: takes no new runs, lets bodies finish within the grace, hands everything back.
+    pub async fn shutdown(&self) {
+        self.0.engine.shutdown().await;
+    }
+
+    fn now(&self) -> Timestamp {
+        self.0.clock.now()
+    }
+
+    fn store(&self) -> &dyn Store {
+        &*self.0.store
+    }
+}
+
+impl Acting {
+    /// Who acts.
+    #[must_use]
+    pub fn principal(&self) -> &Principal {
+        &self.principal
+    }
+
+    fn store(&self) -> &dyn Store {
+        self.eyrie.store()
+    }
+
+    fn now(&self) -> Timestamp {
+        self.eyrie.now()
+    }
+
+    /// An audit entry for something that is allowed and about to be done.
+    fn allowed(&self, action: &str, resource: impl ToString, project: Option<ProjectId>) -> AuditEntry {
+        self.entry(action, resource.to_string(), project, Verdict::Allowed, String::new())
+    }
+
+    fn entry(&self, action: &str, resource: String, project_id: Option<ProjectId>, verdict: Verdict, reason: String) -> AuditEntry {
+        AuditEntry {
+            id: AuditId::new(),
+            at: self.now(),
+            principal: PrincipalRef::from(&self.principal),
+            origin: self.principal.origin().cloned(),
+            action: action.to_owned(),
+            resource,
+            project_id,
+            verdict,
+            reason,
+            count: 1,
+        }
+    }
+}

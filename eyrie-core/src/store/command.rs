@@ -8,7 +8,7 @@ use crate::{
     clock::Timestamp,
     error::{Error, ErrorKind, IllegalTransition},
     id::{CommandId, RunId, WorkerId},
-    model::{PlannedRelease, ReportedState, RunEvent, RunState, StepIndex, StepStart},
+    model::{AuditEntry, PlannedRelease, ReportedState, RunEvent, RunState, StepIndex, StepStart},
     name::StepName,
 };
 
@@ -25,19 +25,21 @@ pub struct Command {
     pub change: Change,
     /// Whether it was sent before without an answer. If it took effect then, the answer says so and nothing is done again.
     pub retried: bool,
+    /// For a command from outside: the entry to commit with it.
+    pub audit: Option<Box<AuditEntry>>,
 }
 
 impl Command {
     /// A command made under a claim.
     #[must_use]
     pub fn fenced(run_id: RunId, fence: Fence, change: Change) -> Self {
-        Self { id: CommandId::new(), run_id, fence: Some(fence), change, retried: false }
+        Self { id: CommandId::new(), run_id, fence: Some(fence), change, retried: false, audit: None }
     }
 
     /// A command from outside.
     #[must_use]
     pub fn unfenced(run_id: RunId, change: Change) -> Self {
-        Self { id: CommandId::new(), run_id, fence: None, change, retried: false }
+        Self { id: CommandId::new(), run_id, fence: None, change, retried: false, audit: None }
     }
 }
 

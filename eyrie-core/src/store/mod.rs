@@ -37,7 +37,7 @@ pub use log::{LogChunk, LogStore, MAX_LOG_CHUNK};
 pub use page::{Page, PageRequest};
 pub use project::{MemberStore, ProjectStore};
 pub use record::{EventRow, MAX_REPORTED_STEPS, Needs, Outcome, RunBatch, RunView, RunWrites, claim};
-pub use release::{DeployedServiceFilter, ReleaseStore};
+pub use release::{DeployedServiceFilter, ReleaseStore, deployed_after};
 pub use run::{Claim, Enqueue, Enqueued, Poll, RequestKey, RunFilter, RunStore};
 pub use service::ServiceStore;
 pub use token::TokenStore;

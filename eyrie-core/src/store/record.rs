@@ -14,7 +14,7 @@ use crate::{
     clock::{Timestamp, later},
     error::IllegalTransition,
     id::{CommandId, DeploymentId, ReleaseId, RunId, WorkerId},
-    model::{PlannedRelease, Release, Run, RunEvent, RunEventBody, RunKind, RunMove, RunState, Step, StepIndex, StepMove, StepStart, StepState},
+    model::{AuditEntry, PlannedRelease, Release, Run, RunEvent, RunEventBody, RunKind, RunMove, RunState, Step, StepIndex, StepMove, StepStart, StepState},
     name::StepName,
     store::{Change, Command, End, RecordError, Recorded, Settle, Settlement, StepReport},
 };
@@ -143,6 +143,8 @@ pub struct RunWrites {
     pub freed: Vec<DeploymentId>,
     /// What the ends of runs mean for releases and deployed services.
     pub outcomes: Vec<Outcome>,
+    /// The audit of commands from outside.
+    pub audit: Vec<AuditEntry>,
 }
 
 /// A batch being applied.
@@ -155,6 +157,7 @@ pub struct RunBatch {
     events: Vec<EventRow>,
     freed: Vec<DeploymentId>,
     outcomes: Vec<Outcome>,
+    audit: Vec<AuditEntry>,
     now: Timestamp,
 }
 
@@ -183,6 +186,7 @@ impl RunBatch {
             events: Vec::new(),
             freed: Vec::new(),
             outcomes: Vec::new(),
+            audit: Vec::new(),
             now,
         }
     }
@@ -237,6 +241,7 @@ impl RunBatch {
             self.freed.push(run.deployment_id);
         }
         self.outcomes.extend(outcome);
+        self.audit.extend(command.audit.as_deref().cloned());
         self.changed_runs.insert(id);
         for index in steps.keys() {
             if new_steps.contains(index) {
@@ -263,7 +268,7 @@ impl RunBatch {
         let steps = take(&self.changed_steps);
         let new_steps = take(&self.new_steps);
         let runs = views.into_values().map(|view| view.run).filter(|run| self.changed_runs.contains(&run.id)).collect();
-        RunWrites { runs, steps, new_steps, events: self.events, freed: self.freed, outcomes: self.outcomes }
+        RunWrites { runs, steps, new_steps, events: self.events, freed: self.freed, outcomes: self.outcomes, audit: self.audit }
     }
 }
 

@@ -1,0 +1,163 @@
+//! The policy: which permission needs what standing.
+
+use crate::{error::Denied, model::Role, word_enum::word_enum};
+
+word_enum! {
+    /// Something that a principal may or may not do.
+    pub enum Permission("permission") {
+        /// Make a project, and own it.
+        ProjectCreate = "project.create",
+        /// See a project and everything in it.
+        ProjectRead = "project.read",
+        /// Change a project's name and settings.
+        ProjectUpdate = "project.update",
+        /// Delete an empty project.
+        ProjectDelete = "project.delete",
+        /// Give and take roles in a project.
+        MemberEdit = "member.edit",
+        /// Make a deployment group.
+        GroupCreate = "group.create",
+        /// Change a group.
+        GroupUpdate = "group.update",
+        /// Delete an empty group.
+        GroupDelete = "group.delete",
+        /// Make a scope.
+        ScopeCreate = "scope.create",
+        /// Change a scope.
+        ScopeUpdate = "scope.update",
+        /// Delete an unused scope.
+        ScopeDelete = "scope.delete",
+        /// Make a deployment.
+        DeploymentCreate = "deployment.create",
+        /// Change a deployment.
+        DeploymentUpdate = "deployment.update",
+        /// Delete a deployment that has never run.
+        DeploymentDelete = "deployment.delete",
+        /// Add a service: it names an executable.
+        ServiceCreate = "service.create",
+        /// Change a service.
+        ServiceUpdate = "service.update",
+        /// Delete an unused service.
+        ServiceDelete = "service.delete",
+        /// Start a run.
+        RunStart = "run.start",
+        /// Cancel a run.
+        RunCancel = "run.cancel",
+        /// Let a parked run go on.
+        RunResume = "run.resume",
+        /// Report a step of a run from outside.
+        RunReport = "run.report",
+        /// Make a token for others to use in a project.
+        TokenCreate = "token.create",
+        /// Revoke such a token.
+        TokenRevoke = "token.revoke",
+        /// Make, change and list accounts.
+        UserManage = "user.manage",
+        /// Read the audit of a project.
+        AuditRead = "audit.read",
+    }
+}
+
+/// What a permission needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Needs {
+    /// Being signed in.
+    SignedIn,
+    /// This role in the project, or a higher one.
+    Role(Role),
+    /// Being an operator.
+    Operator,
+    /// The token of that very run, or this role.
+    OwnRun,
+}
+
+/// What a principal is with respect to one project.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// An operator: counts as admin everywhere.
+    Operator,
+    /// A member, or the owner (who is admin).
+    Member(Role),
+    /// Signed in, without a role here.
+    Outsider,
+    /// The token of a run of this project.
+    OwnRun,
+}
+
+impl Permission {
+    /// The policy's row.
+    #[must_use]
+    pub const fn needs(self) -> Needs {
+        match self {
+            Self::ProjectCreate => Needs::SignedIn,
+            Self::ProjectRead => Needs::Role(Role::User),
+            Self::DeploymentCreate | Self::DeploymentUpdate | Self::DeploymentDelete | Self::RunStart | Self::RunCancel => {
+                Needs::Role(Role::Developer)
+            }
+            Self::ProjectUpdate
+            | Self::ProjectDelete
+            | Self::MemberEdit
+            | Self::GroupCreate
+            | Self::GroupUpdate
+            | Self::GroupDelete
+            | Self::ScopeCreate
+            | Self::ScopeUpdate
+            | Self::ScopeDelete
+            | Self::RunResume
+            | Self::TokenCreate
+            | Self::TokenRevoke
+            | Self::AuditRead => Needs::Role(Role::Admin),
+            Self::ServiceCreate | Self::ServiceUpdate | Self::ServiceDelete | Self::UserManage => Needs::Operator,
+            Self::RunReport => Needs::OwnRun,
+        }
+    }
+
+    /// Whether a principal of that standing has this permission.
+    #[must_use]
+    pub fn allows(self, standing: Standing) -> bool {
+        match (self.needs(), standing) {
+            (Needs::OwnRun, standing) => standing == Standing::OwnRun,
+            (_, Standing::Operator) => true,
+            (_, Standing::OwnRun) => false,
+            (Needs::SignedIn, _) => true,
+            (Needs::Role(role), Standing::Member(has)) => has >= role,
+            (Needs::Role(_) | Needs::Operator, _) => false,
+        }
+    }
+
+    /// The refusal of this permission.
+    #[must_use]
+    pub fn denied(self) -> Denied {
+        let needs = match self.needs() {
+            Needs::SignedIn => "a signed-in user".to_owned(),
+            Needs::Role(role) => format!("the role {role} in the project"),
+            Needs::Operator => "an operator".to_owned(),
+            Needs::OwnRun => "the token of that run".to_owned(),
+        };
+        Denied { permission: self.as_str(), needs }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every permission against every standing, beside a table written by hand.
+    #[test]
+    fn the_policy_is_the_golden_table() {
+        let standings = [
+            ("outsider", Standing::Outsider),
+            ("user", Standing::Member(Role::User)),
+            ("developer", Standing::Member(Role::Developer)),
+            ("admin", Standing::Member(Role::Admin)),
+            ("operator", Standing::Operator),
+            ("own_run", Standing::OwnRun),
+        ];
+        let mut table = String::new();
+        for &permission in Permission::ALL {
+            let allowed: Vec<_> = standings.iter().filter(|(_, standing)| permission.allows(*standing)).map(|(name, _)| *name).collect();
+            table.push_str(&format!("{permission}: {}\n", allowed.join(" ")));
+        }
+        assert_eq!(table, include_str!("policy.txt"));
+    }
+}

@@ -1,0 +1,281 @@
+//! Actions: what a step does, and everything it is given to do it with.
+
+use std::{collections::BTreeMap, fmt::Debug, future::Future, sync::Arc};
+
+use async_trait::async_trait;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    engine::{log_writer::LogWriter, progress::ProgressGate, recorder::Recorder},
+    error::{Invalid, Result},
+    id::{DeploymentId, ProjectId, RunId},
+    model::{PrincipalRef, RunKind, StepIndex},
+    name::{Origin, StepName},
+    store::{Change, Command, Fence, RecordError, StepReport},
+};
+
+/// What a step produced: kept with the step and given to the steps that need it.
+pub type Output = Value;
+
+/// Why a body did not succeed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct ActionError {
+    message: String,
+    permanent: bool,
+}
+
+impl ActionError {
+    /// A failure that another attempt may mend, if the step has one left.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), permanent: false }
+    }
+
+    /// A failure that no further attempt will mend.
+    pub fn permanent(message: impl Into<String>) -> Self {
+        Self { message: message.into(), permanent: true }
+    }
+
+    /// Whether further attempts are pointless.
+    #[must_use]
+    pub fn is_permanent(&self) -> bool {
+        self.permanent
+    }
+}
+
+impl From<RecordError> for ActionError {
+    fn from(error: RecordError) -> Self {
+        Self::new(error.to_string())
+    }
+}
+
+impl From<crate::Error> for ActionError {
+    fn from(error: crate::Error) -> Self {
+        Self::new(crate::error::report(&error))
+    }
+}
+
+impl From<Invalid> for ActionError {
+    fn from(invalid: Invalid) -> Self {
+        Self::permanent(invalid.to_string())
+    }
+}
+
+/// What a probe found out about a body whose worker died.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Probed {
+    /// The effect took place; this is the output.
+    Happened(Option<Output>),
+    /// It did not take place; the body may be executed again.
+    NotHappened,
+    /// It cannot be found out; an operator must decide.
+    Unknown,
+}
+
+/// What became of a body that an earlier worker left.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reclaimed {
+    /// It is known to be dead.
+    Dead,
+    /// It may still live; an operator must decide. The text says why and where.
+    Unknown(String),
+}
+
+/// What a step does. Registered by a stable name, executed at least once per step.
+///
+/// The future of [`run`](Self::run) may be dropped at any await point (when a cancel's grace is over, or the lease is lost).
+#[async_trait]
+pub trait Action: Debug + Send + Sync + 'static {
+    /// Does it. `Ok` only when the effect is known to be there.
+    async fn run(&self, cx: ActionContext) -> Result<Option<Output>, ActionError>;
+
+    /// Finds out whether a body that was interrupted did its work. Asked for steps whose crash policy is `probe`.
+    async fn probe(&self, _cx: ActionContext) -> Probed {
+        Probed::Unknown
+    }
+
+    /// Makes sure that what an earlier attempt left running is dead, by the handle that it kept. Called before the step begins again.
+    async fn reclaim(&self, _handle: &Value) -> Reclaimed {
+        Reclaimed::Dead
+    }
+}
+
+/// What a run's steps may know of their run.
+#[derive(Debug, Clone)]
+pub struct RunInfo {
+    /// The run.
+    pub id: RunId,
+    /// Its project.
+    pub project_id: ProjectId,
+    /// What it acts on.
+    pub deployment_id: DeploymentId,
+    /// What it is for.
+    pub kind: RunKind,
+    /// Who asked for it.
+    pub requested_by: PrincipalRef,
+    /// From where.
+    pub origin: Origin,
+    /// What the asker passed along.
+    pub context: Arc<Value>,
+}
+
+/// How a step's body reaches the server that runs it.
+#[derive(Clone)]
+pub struct RunAccess {
+    /// The server's base URL.
+    pub base_url: String,
+    /// A token for this run alone.
+    pub token: String,
+}
+
+impl Debug for RunAccess {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RunAccess").field("base_url", &self.base_url).finish_non_exhaustive()
+    }
+}
+
+/// What the engine asks of whoever embeds it.
+#[async_trait]
+pub trait RunHost: Debug + Send + Sync + 'static {
+    /// Whether the run may still begin: asked when it is claimed, since rights may have changed while it was queued. The inner
+    /// error is the refusal, for a person.
+    async fn admit(&self, run: &RunInfo) -> Result<Result<(), String>>;
+
+    /// A token and address for reporting from outside the process; none where there is no server to reach.
+    async fn access(&self, run: &RunInfo) -> Result<Option<RunAccess>>;
+}
+
+/// Everything a body is given. Never the store.
+#[derive(Debug, Clone)]
+pub struct ActionContext {
+    pub(super) run: Arc<RunInfo>,
+    pub(super) step: StepIndex,
+    pub(super) name: StepName,
+    pub(super) attempt: u32,
+    pub(super) parameters: Value,
+    pub(super) outputs: Arc<BTreeMap<StepName, Value>>,
+    pub(super) cancel: CancellationToken,
+    pub(super) fence: Fence,
+    pub(super) recorder: Recorder,
+    pub(super) progress: Arc<ProgressGate>,
+    pub(super) log: LogWriter,
+    pub(super) host: Option<Arc<dyn RunHost>>,
+}
+
+impl ActionContext {
+    /// The run.
+    #[must_use]
+    pub fn run(&self) -> &RunInfo {
+        &self.run
+    }
+
+    /// The step's name.
+    #[must_use]
+    pub fn step_name(&self) -> &StepName {
+        &self.name
+    }
+
+    /// The attempt, from 1.
+    #[must_use]
+    pub fn attempt(&self) -> u32 {
+        self.attempt
+    }
+
+    /// A key that is the same for every attempt of this step in this run, under whichever worker: hand it to whatever you call.
+    #[must_use]
+    pub fn idempotency_key(&self) -> String {
+        format!("{}/{}", self.run.id, self.step)
+    }
+
+    /// The step's parameters.
+    #[must_use]
+    pub fn parameters(&self) -> &Value {
+        &self.parameters
+    }
+
+    /// The step's parameters as a type of yours.
+    ///
+    /// # Errors
+    /// A permanent [`ActionError`] that names the field.
+    pub fn parse_parameters<T: DeserializeOwned>(&self) -> Result<T, ActionError> {
+        serde_path_to_error::deserialize(&self.parameters)
+            .map_err(|error| ActionError::permanent(format!("parameters.{}: {}", error.path(), error.inner())))
+    }
+
+    /// What a step that this one needs produced.
+    #[must_use]
+    pub fn output_of(&self, step: &str) -> Option<&Value> {
+        self.outputs.iter().find(|(name, _)| name.as_str() == step).map(|(_, output)| output)
+    }
+
+    /// Resolves when the body should stop: a cancel, a time-out, or the worker going away.
+    pub fn cancelled(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.cancel.clone().cancelled_owned()
+    }
+
+    /// Whether the body should stop.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.cancel.is_cancelled()
+    }
+
+    /// Says something about how far the step is. Cheap: at most ten a second become events, the last one always does.
+    pub fn progress(&self, message: impl Into<String>) {
+        self.progress.say(message.into());
+    }
+
+    /// Names the steps that this step will report, in order. Durable when it returns.
+    ///
+    /// # Errors
+    /// When the step no longer runs under this claim, or a bound was reached.
+    pub async fn expect(&self, names: Vec<StepName>) -> Result<(), RecordError> {
+        self.record(Change::Expect { parent: self.step, names }).await
+    }
+
+    /// Reports one of its own steps. Durable when it returns.
+    ///
+    /// # Errors
+    /// When the step no longer runs under this claim, or a bound was reached.
+    pub async fn report(&self, report: StepReport) -> Result<(), RecordError> {
+        self.report_later(report).await
+    }
+
+    /// Like [`report`](Self::report), but the report takes its place in line at once, so that several can be on their way together;
+    /// the future tells how it ended.
+    pub fn report_later(&self, mut report: StepReport) -> impl Future<Output = Result<(), RecordError>> + Send + use<> {
+        report.parent = Some(self.step);
+        let command = Command::fenced(self.run.id, self.fence, Change::Report(report));
+        let recorder = self.recorder.clone();
+        async move { recorder.record(command).await.map(drop) }
+    }
+
+    /// Keeps what a takeover needs to find what this attempt leaves running. Durable when it returns: keep it before you start.
+    ///
+    /// # Errors
+    /// When the step no longer runs under this claim: do not start then.
+    pub async fn keep_handle(&self, handle: Value) -> Result<(), RecordError> {
+        self.record(Change::KeepHandle { step: self.step, attempt: self.attempt, handle }).await
+    }
+
+    /// Appends text to the run's log. Waits when the log cannot be written fast enough.
+    pub async fn log(&self, text: impl Into<String> + Send) {
+        self.log.append(self.run.id, self.step, text.into()).await;
+    }
+
+    /// A token and address for reporting from outside this process; none where there is no server.
+    ///
+    /// # Errors
+    /// When the token cannot be made.
+    pub async fn access(&self) -> Result<Option<RunAccess>> {
+        match &self.host {
+            Some(host) => host.access(&self.run).await,
+            None => Ok(None),
+        }
+    }
+
+    async fn record(&self, change: Change) -> Result<(), RecordError> {
+        self.recorder.record(Command::fenced(self.run.id, self.fence, change)).await.map(drop)
+    }
+}

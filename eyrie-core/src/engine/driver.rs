@@ -1,0 +1,393 @@
+//! Drives one claimed run to its end: starts what may start, records what ended.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use tokio::{task::JoinSet, time::Instant};
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+
+use crate::{
+    engine::{
+        ActionContext, Registry, RunInfo, RunHost,
+        board::Board,
+        body::{Body, BodyEnd, How, Signals, watch},
+        log_writer::LogWriter,
+        progress::ProgressGate,
+        recorder::Recorder,
+    },
+    model::{Plan, Run, RunState, StepIndex, StepStart, StepState},
+    random,
+    store::{Change, Claim, Command, End, Fence, RecordError, Recorded, Settle, Settlement, Store},
+};
+
+/// What all drivers of a worker share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub store: Arc<dyn Store>,
+    pub recorder: Recorder,
+    pub log: LogWriter,
+    pub registry: Arc<Registry>,
+    pub host: Option<Arc<dyn RunHost>>,
+    /// The program's own runtime: bodies run there.
+    pub bodies: tokio::runtime::Handle,
+    pub grace: Duration,
+}
+
+/// The signals of one run.
+#[derive(Debug, Clone)]
+pub(super) struct RunSignals {
+    /// Somebody asked for the run to be cancelled.
+    pub cancel: CancellationToken,
+    /// The worker takes no new steps.
+    pub draining: CancellationToken,
+    /// The grace for bodies is over.
+    pub stop: CancellationToken,
+    /// The lease is lost.
+    pub lost: CancellationToken,
+}
+
+/// The run has left this worker's hands: it ended, was handed back, or was lost.
+#[derive(Debug)]
+pub(super) struct Left;
+
+pub(super) struct Driver {
+    pub(super) shared: Arc<Shared>,
+    pub(super) info: Arc<RunInfo>,
+    pub(super) plan: Arc<Plan>,
+    pub(super) fence: Fence,
+    pub(super) signals: RunSignals,
+    pub(super) board: Board,
+    body_signals: Arc<Signals>,
+    bodies: JoinSet<BodyEnd>,
+    gates: BTreeMap<StepIndex, Arc<ProgressGate>>,
+    state: RunState,
+    /// Why the run must be set aside once its bodies have ended.
+    parked: Option<String>,
+}
+
+/// Drives the claimed run until it leaves this worker's hands.
+pub(super) async fn drive(shared: Arc<Shared>, claim: Claim, signals: RunSignals) {
+    let span = tracing::info_span!("run", run = %claim.run.id, epoch = claim.run.epoch);
+    async move {
+        let plan = match shared.store.plan(claim.run.plan_hash).await {
+            Ok(plan) => Arc::new(plan),
+            Err(error) => return park_unreadable(&shared, &claim, &error).await,
+        };
+        let mut driver = Driver::new(shared, plan, &claim.run, &claim, signals);
+        tracing::info!(kind = %claim.run.kind, taken_over = claim.taken_over, "run claimed");
+        let outcome = driver.run_to_end(&claim).await;
+        if outcome.is_err() {
+            driver.abandon().await;
+        }
+        tracing::info!(state = %driver.state, "run left this worker");
+    }
+    .instrument(span)
+    .await;
+}
+
+impl Driver {
+    fn new(shared: Arc<Shared>, plan: Arc<Plan>, run: &Run, claim: &Claim, signals: RunSignals) -> Self {
+        let now = (crate::Timestamp::now(), Instant::now());
+        let not_before = |step: &crate::model::Step| {
+            let wait = step.next_attempt_at?.as_microsecond().saturating_sub(now.0.as_microsecond());
+            Some((now.1 + Duration::from_micros(u64::try_from(wait).unwrap_or(0))).into_std())
+        };
+        let body_signals = Arc::new(Signals {
+            cancel: signals.cancel.clone(),
+            stop: signals.stop.clone(),
+            lost: signals.lost.clone(),
+            grace: shared.grace,
+        });
+        Self {
+            info: Arc::new(RunInfo {
+                id: run.id,
+                project_id: run.project_id,
+                deployment_id: run.deployment_id,
+                kind: run.kind,
+                requested_by: run.requested_by.clone(),
+                origin: run.origin.clone(),
+                context: Arc::clone(&run.context),
+            }),
+            fence: Fence { worker: run.worker_id.unwrap_or(crate::id::WorkerId::from_uuid(uuid::Uuid::nil())), epoch: run.epoch },
+            board: Board::new(&plan, &claim.steps, not_before),
+            shared,
+            plan,
+            signals,
+            body_signals,
+            bodies: JoinSet::new(),
+            gates: BTreeMap::new(),
+            state: run.state,
+            parked: None,
+        }
+    }
+
+    async fn run_to_end(&mut self, claim: &Claim) -> Result<(), Left> {
+        let begun = if claim.taken_over {
+            self.recover(&claim.steps).await?
+        } else {
+            self.board.running().into_iter().map(|(step, attempt)| (self.plan.start(step), attempt)).collect()
+        };
+        if let Some(refused) = self.refused(claim).await {
+            return self.refuse(begun, refused).await;
+        }
+        self.spawn_all(begun);
+        let mut ended: Vec<BodyEnd> = Vec::new();
+        loop {
+            let (settle, mut notes) = self.settlements(std::mem::take(&mut ended));
+            let end = self.end_after(&settle);
+            let start = if end.is_none() { self.startable_after(&settle) } else { Vec::new() };
+            if !settle.is_empty() || !start.is_empty() || end.is_some() {
+                for settle in &settle {
+                    if let Some(gate) = self.gates.remove(&settle.step) {
+                        gate.flush();
+                    }
+                }
+                let handed_back = matches!(end, Some(End::HandBack));
+                let recorded = self.record(Change::Advance { settle, start: start.clone(), end }).await?;
+                for (step, state, output, at) in notes.drain(..) {
+                    self.board.settled(&self.plan, step, state, output, at);
+                }
+                let begun = start.iter().filter_map(|start| {
+                    let started = recorded.started.iter().find(|(index, ..)| *index == start.index)?;
+                    Some((*start, started.1))
+                });
+                let begun = begun.collect();
+                self.spawn_all(begun);
+                if handed_back || !self.state.is_held() {
+                    return Ok(());
+                }
+                if self.nothing_left_to_wait_for() {
+                    continue;
+                }
+            }
+            ended = self.wait().await?;
+        }
+    }
+
+    /// Why the run may no longer begin, if so. A run that has begun is not asked about again.
+    async fn refused(&self, claim: &Claim) -> Option<String> {
+        if claim.taken_over {
+            return None;
+        }
+        match self.shared.host.as_ref()?.admit(&self.info).await {
+            Ok(admitted) => admitted.err(),
+            Err(error) => Some(format!("the asker's rights could not be checked: {}", crate::error::report(&error))),
+        }
+    }
+
+    async fn refuse(&mut self, begun: Vec<(StepStart, u32)>, message: String) -> Result<(), Left> {
+        let settle = |(start, attempt): (StepStart, u32)| Settle {
+            step: start.index,
+            attempt,
+            how: Settlement::Cancelled,
+            message: "not begun".to_owned(),
+        };
+        let end = if self.is_cancelling() { End::Cancel { message: String::new() } } else { End::Fail { message } };
+        self.record(Change::Advance { settle: begun.into_iter().map(settle).collect(), start: Vec::new(), end: Some(end) }).await?;
+        Ok(())
+    }
+
+    /// Whether the next turn of the loop has something to record although no body has ended.
+    fn nothing_left_to_wait_for(&self) -> bool {
+        self.board.is_idle() && (self.parked.is_some() || self.is_cancelling() || self.signals.draining.is_cancelled() || self.board.failed().is_some())
+    }
+
+    fn is_cancelling(&self) -> bool {
+        self.state == RunState::Cancelling || self.signals.cancel.is_cancelled()
+    }
+
+    /// Waits for bodies to end, and for whatever else makes a turn of the loop worthwhile.
+    async fn wait(&mut self) -> Result<Vec<BodyEnd>, Left> {
+        let mut ended = Vec::new();
+        let idle = self.board.is_idle();
+        let can_start = !self.is_cancelling() && !self.signals.draining.is_cancelled();
+        let retry = if can_start { self.board.next_attempt() } else { None };
+        tokio::select! {
+            biased;
+            () = self.signals.lost.cancelled() => return Err(Left),
+            Some(joined) = self.bodies.join_next() => ended.extend(joined.ok()),
+            () = self.signals.cancel.cancelled(), if idle => {}
+            () = self.signals.draining.cancelled(), if idle => {}
+            () = async {
+                match retry {
+                    Some(at) => tokio::time::sleep_until(Instant::from_std(at)).await,
+                    None => std::future::pending().await,
+                }
+            } => {}
+        }
+        while let Some(joined) = self.bodies.try_join_next() {
+            ended.extend(joined.ok());
+        }
+        if ended.iter().any(|end| matches!(end.how, How::Lost)) {
+            return Err(Left);
+        }
+        // What a body said is durable before its end is.
+        if !ended.is_empty() && self.shared.log.has_pending() {
+            self.shared.log.flush().await;
+        }
+        Ok(ended)
+    }
+
+    /// What to record for bodies that have ended, and what to note on the board once it is recorded.
+    #[expect(clippy::type_complexity, reason = "one row a step, used by the caller alone")]
+    fn settlements(&self, ended: Vec<BodyEnd>) -> (Vec<Settle>, Vec<(StepIndex, StepState, Option<serde_json::Value>, Option<std::time::Instant>)>) {
+        let mut notes = Vec::with_capacity(ended.len());
+        let mut settle = Vec::with_capacity(ended.len());
+        for BodyEnd { step, attempt, how } in ended {
+            let (how, message) = match how {
+                How::Succeeded(output) => (Settlement::Succeeded { output }, String::new()),
+                How::Cancelled(message) => (Settlement::Cancelled, message),
+                How::Interrupted(message) => (Settlement::Interrupted, message),
+                How::Failed(error) => (self.retry_or_fail(step, attempt, error.is_permanent()), error.to_string()),
+                How::TimedOut(limit) => (self.retry_or_fail(step, attempt, false), format!("timed out after {limit:?}")),
+                How::Lost => continue,
+            };
+            tracing::debug!(step = %step, attempt, how = ?how, "step ended");
+            let (state, output, at) = match &how {
+                Settlement::Succeeded { output } => (StepState::Succeeded, output.clone(), None),
+                Settlement::Failed => (StepState::Failed, None, None),
+                Settlement::Cancelled => (StepState::Cancelled, None, None),
+                Settlement::Interrupted => (StepState::Pending, None, None),
+                Settlement::Retry { pause } => (StepState::Pending, None, Some(std::time::Instant::now() + *pause)),
+            };
+            notes.push((step, state, output, at));
+            settle.push(Settle { step, attempt, how, message });
+        }
+        (settle, notes)
+    }
+
+    fn retry_or_fail(&self, step: StepIndex, attempt: u32, permanent: bool) -> Settlement {
+        let policy = self.plan.step(step).map(|planned| planned.retry).unwrap_or_default();
+        match policy.pause_after(attempt, random::fraction()) {
+            Some(pause) if !permanent => Settlement::Retry { pause },
+            _ => Settlement::Failed,
+        }
+    }
+
+    /// What becomes of the run once `settle` is recorded, if anything.
+    fn end_after(&self, settle: &[Settle]) -> Option<End> {
+        let still_running = self.board.running().len() - settle.len();
+        if still_running > 0 {
+            return None;
+        }
+        if self.is_cancelling() {
+            // The run's own message, which says who asked, stays.
+            return Some(End::Cancel { message: String::new() });
+        }
+        if let Some(message) = self.parked.clone() {
+            return Some(End::Park { message });
+        }
+        let failed_now = settle.iter().find(|settle| settle.how == Settlement::Failed);
+        if let Some(step) = failed_now.map(|settle| settle.step).or(self.board.failed()) {
+            let name = self.plan.step(step).map(|planned| planned.name.to_string()).unwrap_or_default();
+            let why = failed_now.map(|settle| settle.message.as_str()).unwrap_or_default();
+            let message = if why.is_empty() { format!("step {name:?} failed") } else { format!("step {name:?} failed: {why}") };
+            return Some(End::Fail { message });
+        }
+        let succeeded_now = settle.iter().filter(|settle| matches!(settle.how, Settlement::Succeeded { .. })).count();
+        if self.board.is_complete_with(succeeded_now) {
+            return Some(End::Succeed { release: self.plan.release().cloned() });
+        }
+        if self.signals.draining.is_cancelled() {
+            return Some(End::HandBack);
+        }
+        None
+    }
+
+    /// What may start together with the recording of `settle`.
+    fn startable_after(&self, settle: &[Settle]) -> Vec<StepStart> {
+        let failing = settle.iter().any(|settle| settle.how == Settlement::Failed);
+        if failing || self.parked.is_some() || self.is_cancelling() || self.signals.draining.is_cancelled() {
+            return Vec::new();
+        }
+        let succeeded = settle.iter().filter(|settle| matches!(settle.how, Settlement::Succeeded { .. })).map(|settle| settle.step);
+        self.board.startable_with(&self.plan, &succeeded.collect::<Vec<_>>(), settle.len(), std::time::Instant::now())
+    }
+
+    pub(super) async fn record(&mut self, change: Change) -> Result<Recorded, Left> {
+        match self.shared.recorder.record(Command::fenced(self.info.id, self.fence, change)).await {
+            Ok(recorded) => {
+                self.state = recorded.run_state;
+                if self.state == RunState::Cancelling {
+                    self.signals.cancel.cancel();
+                }
+                Ok(recorded)
+            }
+            Err(error) => {
+                match &error {
+                    RecordError::LeaseLost { .. } => tracing::warn!(%error, "the run was taken over"),
+                    _ => tracing::error!(%error, "a transition could not be recorded; the run is left to be taken over"),
+                }
+                Err(Left)
+            }
+        }
+    }
+
+    /// Starts the bodies of steps whose start is durable. A step whose action is unknown ends at once, and the run is to be parked.
+    fn spawn_all(&mut self, begun: Vec<(StepStart, u32)>) {
+        let plan = Arc::clone(&self.plan);
+        for (start, attempt) in begun {
+            self.board.started(start.index, attempt);
+            let Some(planned) = plan.step(start.index) else { continue };
+            let Some(action) = self.shared.registry.get(&planned.action) else {
+                let message = format!(
+                    "step {:?} needs the action {:?}, which this program does not know; run a program that registers it, then resume or cancel the run",
+                    planned.name.as_str(),
+                    planned.action.as_str()
+                );
+                self.parked.get_or_insert(message.clone());
+                let (step, how) = (start.index, How::Interrupted(message));
+                self.bodies.spawn(std::future::ready(BodyEnd { step, attempt, how }));
+                continue;
+            };
+            let token = CancellationToken::new();
+            let cx = self.context(start.index, attempt, token.clone());
+            let span = tracing::info_span!(parent: &tracing::Span::current(), "step", step = %start.index, name = %planned.name, attempt);
+            let task = self.shared.bodies.spawn(async move { action.run(cx).await }.instrument(span));
+            let time_limit = start.timeout_ms.map(Duration::from_millis);
+            let body = Body { step: start.index, attempt, task, token, time_limit };
+            self.bodies.spawn(watch(body, Arc::clone(&self.body_signals)));
+        }
+    }
+
+    pub(super) fn context(&mut self, step: StepIndex, attempt: u32, cancel: CancellationToken) -> ActionContext {
+        let planned = self.plan.step(step);
+        let gate = Arc::new(ProgressGate::new(self.shared.recorder.clone(), self.info.id, self.fence, step));
+        self.gates.insert(step, Arc::clone(&gate));
+        ActionContext {
+            run: Arc::clone(&self.info),
+            step,
+            name: planned.map_or_else(crate::name::StepName::unnamed, |planned| planned.name.clone()),
+            attempt,
+            parameters: planned.map(|planned| planned.parameters.clone()).unwrap_or_default(),
+            outputs: Arc::new(self.board.outputs(&self.plan, step)),
+            cancel,
+            fence: self.fence,
+            recorder: self.shared.recorder.clone(),
+            progress: gate,
+            log: self.shared.log.clone(),
+            host: self.shared.host.clone(),
+        }
+    }
+
+    /// The run is no longer ours: stop the bodies, write nothing, and wait until they are gone.
+    async fn abandon(&mut self) {
+        self.signals.lost.cancel();
+        while self.bodies.join_next().await.is_some() {}
+    }
+}
+
+/// A plan that this program cannot read: set the run aside, with the way out.
+async fn park_unreadable(shared: &Shared, claim: &Claim, error: &crate::Error) {
+    let run = &claim.run;
+    let Some(worker) = run.worker_id else { return };
+    let message = format!("the plan cannot be read by this program ({error}); run a program that can, then resume or cancel the run");
+    let running = claim.steps.iter().filter(|step| step.parent.is_none() && step.state == StepState::Running);
+    let settle = running.map(|step| Settle { step: step.index, attempt: step.attempt, how: Settlement::Interrupted, message: message.clone() });
+    let end = if run.state == RunState::Cancelling { End::Cancel { message: String::new() } } else { End::Park { message: message.clone() } };
+    let change = Change::Advance { settle: settle.collect(), start: Vec::new(), end: Some(end) };
+    let fence = Fence { worker, epoch: run.epoch };
+    if let Err(error) = shared.recorder.record(Command::fenced(run.id, fence, change)).await {
+        tracing::error!(%error, "a run whose plan cannot be read could not be parked");
+    }
+}

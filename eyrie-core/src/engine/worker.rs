@@ -1,0 +1,138 @@
+//! The worker: claims runs, drives them, and starts again under a new identity when its lease was lost.
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    engine::{
+        WorkerOptions,
+        driver::{RunSignals, Shared, drive},
+        hub::Hub,
+        lease::Lease,
+    },
+    id::RunId,
+    model::RunState,
+};
+
+/// The most runs of one claim.
+const CLAIM: u32 = 64;
+
+pub(super) struct Worker {
+    pub(super) shared: Arc<Shared>,
+    pub(super) hub: Hub,
+    pub(super) options: WorkerOptions,
+    /// Takes no new runs or steps.
+    pub(super) draining: CancellationToken,
+    /// The grace for bodies is over.
+    pub(super) stop: CancellationToken,
+}
+
+impl Worker {
+    /// Works until it is told to drain and everything it held has ended or was handed back.
+    pub(super) async fn work(self) {
+        while !self.draining.is_cancelled() {
+            let lease = match Lease::acquire(Arc::clone(&self.shared.store), self.options.lease).await {
+                Ok(lease) => lease,
+                Err(error) => {
+                    tracing::error!(error = %crate::error::report(&error), "no lease; trying again");
+                    tokio::select! {
+                        () = tokio::time::sleep(self.options.poll) => continue,
+                        () = self.draining.cancelled() => return,
+                    }
+                }
+            };
+            tracing::info!(worker = %lease.worker, "worker ready");
+            self.work_under(&lease).await;
+            lease.release(&*self.shared.store).await;
+        }
+    }
+
+    async fn work_under(&self, lease: &Lease) {
+        let mut changes = self.shared.store.changes();
+        let mut runs: JoinSet<RunId> = JoinSet::new();
+        let mut held: HashMap<RunId, CancellationToken> = HashMap::new();
+        let mut look = true;
+        loop {
+            if look && !self.draining.is_cancelled() {
+                look = self.look(lease, &mut runs, &mut held).await;
+            }
+            if self.draining.is_cancelled() && held.is_empty() {
+                return;
+            }
+            tokio::select! {
+                () = lease.lost.cancelled() => break,
+                Some(left) = runs.join_next() => {
+                    if let Ok(run) = left {
+                        held.remove(&run);
+                    }
+                    look = true;
+                }
+                () = self.hub.work() => look = true,
+                Ok(()) = changes.changed() => look = true,
+                () = tokio::time::sleep(if look { Duration::from_millis(1) } else { self.options.poll }) => look = true,
+                () = self.draining.cancelled(), if !self.draining.is_cancelled() => {}
+            }
+        }
+        // The lease is lost: drivers stop their bodies and write nothing more. A body that never yields cannot be waited for.
+        let all_gone = async { while runs.join_next().await.is_some() {} };
+        drop(tokio::time::timeout(self.options.cancel_grace, all_gone).await);
+    }
+
+    /// Cancels what is to be cancelled and claims what there is room for. Answers whether there may be more at once.
+    async fn look(&self, lease: &Lease, runs: &mut JoinSet<RunId>, held: &mut HashMap<RunId, CancellationToken>) -> bool {
+        let poll = match self.shared.store.poll(lease.worker).await {
+            Ok(poll) => poll,
+            Err(error) => {
+                tracing::warn!(error = %crate::error::report(&error), "looking for work failed");
+                return false;
+            }
+        };
+        for run in &poll.cancelling {
+            if let Some(cancel) = held.get(run) {
+                cancel.cancel();
+            }
+        }
+        let room = u32::try_from(self.options.max_runs.saturating_sub(held.len())).unwrap_or(CLAIM).min(CLAIM);
+        if !poll.claimable || room == 0 {
+            return false;
+        }
+        let asked = Instant::now();
+        let claims = match self.shared.store.claim(lease.worker, room).await {
+            Ok(claims) => claims,
+            Err(error) => {
+                tracing::warn!(error = %crate::error::report(&error), "claiming failed");
+                return false;
+            }
+        };
+        tracing::debug!(claimed = claims.len(), took = ?asked.elapsed(), "claimed");
+        let full = claims.len() == room as usize;
+        for claim in claims {
+            let events: Vec<_> = claim.events.iter().cloned().map(Arc::new).collect();
+            self.hub.publish(&events);
+            let id = claim.run.id;
+            let cancel = CancellationToken::new();
+            if claim.run.state == RunState::Cancelling {
+                cancel.cancel();
+            }
+            let signals = RunSignals {
+                cancel: cancel.clone(),
+                draining: self.draining.clone(),
+                stop: self.stop.clone(),
+                lost: lease.lost.child_token(),
+            };
+            held.insert(id, cancel);
+            let shared = Arc::clone(&self.shared);
+            runs.spawn(async move {
+                drive(shared, claim, signals).await;
+                id
+            });
+        }
+        full
+    }
+}

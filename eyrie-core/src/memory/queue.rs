@@ -1,0 +1,96 @@
+//! The queue: runs come in, and are given to workers.
+
+use std::sync::Arc;
+
+use super::state::{State, free, need};
+use crate::{
+    clock::Timestamp,
+    error::{Error, ErrorKind, Result},
+    id::{RunId, WorkerId},
+    model::{Run, RunEvent, RunEventBody, RunRow, RunState, Step},
+    store::{Claim, Enqueue, Enqueued, EventRow, Poll, claim},
+};
+
+impl State {
+    pub(super) fn enqueue(&mut self, enqueue: &Enqueue, now: Timestamp) -> Result<Enqueued> {
+        const OPERATION: &str = "enqueue";
+        if let Some(key) = &enqueue.request_key
+            && let Some((known, id)) = self.request_keys.get(&key.key)
+        {
+            if known.content != key.content {
+                return Err(Error::new(ErrorKind::Conflict, OPERATION, "the request key was used for another request"));
+            }
+            return Ok(Enqueued { run: self.record(*id)?.run.clone(), is_new: false });
+        }
+        let id = enqueue.run.id;
+        free(self.runs.keys(), OPERATION, "there is a run of that id", |known| *known == id)?;
+        need(&self.deployments, enqueue.run.deployment_id, "deployment")?;
+        let ready = !self.open.contains_key(&enqueue.run.deployment_id);
+        let run = Run::from_row(RunRow { ready, queued_at: now, last_seq: 1, ..enqueue.run.row().clone() });
+        let body = RunEventBody::Run { state: run.state, message: run.message.clone() };
+        let event = RunEvent { run_id: id, project_id: run.project_id, seq: 1, at: now, epoch: run.epoch, body };
+        self.put_run(run.clone());
+        self.put_event(EventRow { event: Arc::new(event), command: None, report_id: None });
+        if let Some(record) = self.runs.get_mut(&id) {
+            for step in &enqueue.steps {
+                record.put_step(step.clone());
+            }
+        }
+        self.plans.entry(run.plan_hash).or_insert_with(|| enqueue.plan_json.clone());
+        if let Some(key) = &enqueue.request_key {
+            self.request_keys.insert(key.key.clone(), (key.clone(), id));
+        }
+        self.note(&enqueue.audit);
+        Ok(Enqueued { run, is_new: true })
+    }
+
+    /// Runs that a claim would find: first those whose holder is gone, then queued ones whose turn it is, oldest first.
+    fn claimable(&self, now: Timestamp) -> impl Iterator<Item = RunId> {
+        let is_abandoned = move |id: &&RunId| {
+            let holder = self.runs.get(id).and_then(|record| record.run.worker_id);
+            holder.is_none_or(|worker| !self.is_leased(worker, now))
+        };
+        self.held.iter().filter(is_abandoned).chain(&self.ready).copied()
+    }
+
+    pub(super) fn poll(&self, worker: WorkerId, now: Timestamp) -> Poll {
+        let is_cancelling = |run: &Run| run.state == RunState::Cancelling && run.worker_id == Some(worker);
+        let held = self.held.iter().filter_map(|id| Some(&self.runs.get(id)?.run));
+        Poll {
+            claimable: self.claimable(now).next().is_some(),
+            cancelling: held.filter(|run| is_cancelling(run)).map(|run| run.id).collect(),
+        }
+    }
+
+    pub(super) fn claim(&mut self, worker: WorkerId, limit: u32, now: Timestamp) -> Result<Vec<Claim>> {
+        if !self.is_leased(worker, now) {
+            return Err(Error::not_found("lease"));
+        }
+        let ids: Vec<_> = self.claimable(now).take(limit as usize).collect();
+        let claimed = ids.into_iter().map(|id| self.claimed(id, worker, now)).collect::<Result<Vec<_>>>()?;
+        for (given, rows) in &claimed {
+            self.put_run(given.run.clone());
+            if let Some(record) = self.runs.get_mut(&given.run.id) {
+                for step in &given.steps {
+                    record.put_step(step.clone());
+                }
+            }
+            for row in rows {
+                self.put_event(row.clone());
+            }
+        }
+        Ok(claimed.into_iter().map(|(given, _)| given).collect())
+    }
+
+    /// The run as it is once the worker has it; nothing is written yet.
+    fn claimed(&self, id: RunId, worker: WorkerId, now: Timestamp) -> Result<(Claim, Vec<EventRow>)> {
+        let record = self.record(id)?;
+        let mut run = record.run.clone();
+        let is_needed = |step: &&Step| step.parent.is_none() || record.unfinished.contains(&step.index);
+        let mut steps: Vec<_> = record.steps.values().filter(is_needed).cloned().collect();
+        let taken_over = run.epoch > 0;
+        let rows = claim(&mut run, &mut steps, worker, now)?;
+        let events = rows.iter().map(|row| RunEvent::clone(&row.event)).collect();
+        Ok((Claim { run, steps, events, taken_over }, rows))
+    }
+}

@@ -1,0 +1,232 @@
+//! What the store keeps, and the few look-ups that several families share.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    ops::Bound,
+    sync::Arc,
+};
+
+use uuid::Uuid;
+
+use crate::{
+    clock::Timestamp,
+    error::{Error, ErrorKind, Result},
+    id::{
+        AuditId, CommandId, DeployedServiceId, DeploymentId, GroupId, ProjectId, ReleaseId, RunId, ScopeId, ServiceId, TokenId, UserId,
+        WorkerId,
+    },
+    model::{
+        AuditEntry, DeployedService, Deployment, DeploymentGroup, NamespaceUid, PlanHash, PrincipalRef, Project, Release, Role, Run, RunEvent, RunState,
+        Scope, Service, Step, StepIndex, StepState, Token, User,
+    },
+    name::{Origin, StepName},
+    store::{EventRow, LogChunk, Page, PageRequest, RequestKey},
+};
+
+/// Refusals are the same when all of this is: who, from where, what, to what, in which minute.
+pub(super) type RefusalKey = (PrincipalRef, Option<Origin>, String, String, i64);
+
+#[derive(Default)]
+pub(super) struct State {
+    pub(super) projects: BTreeMap<ProjectId, Project>,
+    pub(super) used_namespaces: HashSet<NamespaceUid>,
+    pub(super) members: BTreeMap<(ProjectId, UserId), Role>,
+    pub(super) groups: BTreeMap<GroupId, DeploymentGroup>,
+    pub(super) scopes: BTreeMap<ScopeId, Scope>,
+    pub(super) deployments: BTreeMap<DeploymentId, Deployment>,
+    pub(super) services: BTreeMap<ServiceId, Service>,
+    pub(super) users: BTreeMap<UserId, User>,
+    pub(super) tokens: BTreeMap<TokenId, Token>,
+    pub(super) audit: BTreeMap<AuditId, AuditEntry>,
+    pub(super) refusals: HashMap<RefusalKey, AuditId>,
+    pub(super) refusal_order: BTreeSet<AuditId>,
+    pub(super) workers: BTreeMap<WorkerId, Lease>,
+    pub(super) runs: BTreeMap<RunId, RunRecord>,
+    pub(super) plans: BTreeMap<PlanHash, String>,
+    pub(super) request_keys: BTreeMap<String, (RequestKey, RunId)>,
+    /// Runs that a worker holds or must take over.
+    pub(super) held: BTreeSet<RunId>,
+    /// Queued runs whose turn it is.
+    pub(super) ready: BTreeSet<RunId>,
+    /// Runs that have not ended, by deployment.
+    pub(super) open: BTreeMap<DeploymentId, BTreeSet<RunId>>,
+    /// All runs' events in the order of their writing; a place in the feed is one more than the index.
+    pub(super) feed: Vec<Arc<RunEvent>>,
+    pub(super) releases: BTreeMap<ReleaseId, Release>,
+    pub(super) deployed: BTreeMap<DeployedServiceId, DeployedService>,
+}
+
+/// A worker's lease.
+#[derive(Clone, Copy)]
+pub(super) struct Lease {
+    pub(super) until: Timestamp,
+    pub(super) retired: bool,
+}
+
+/// A run with everything below it.
+pub(super) struct RunRecord {
+    pub(super) run: Run,
+    pub(super) steps: BTreeMap<StepIndex, Step>,
+    /// Steps that are pending or running.
+    pub(super) unfinished: BTreeSet<StepIndex>,
+    /// Reported ones among them, by name.
+    pub(super) unfinished_reports: BTreeMap<StepName, BTreeSet<StepIndex>>,
+    /// The event with `seq` stands at `seq - 1`.
+    pub(super) events: Vec<Arc<RunEvent>>,
+    pub(super) report_ids: HashSet<String>,
+    pub(super) commands: HashMap<CommandId, Vec<Arc<RunEvent>>>,
+    pub(super) log: Vec<LogChunk>,
+}
+
+impl RunRecord {
+    pub(super) fn new(run: Run) -> Self {
+        Self {
+            run,
+            steps: BTreeMap::new(),
+            unfinished: BTreeSet::new(),
+            unfinished_reports: BTreeMap::new(),
+            events: Vec::new(),
+            report_ids: HashSet::new(),
+            commands: HashMap::new(),
+            log: Vec::new(),
+        }
+    }
+
+    pub(super) fn put_step(&mut self, step: Step) {
+        let index = step.index;
+        let is_open = matches!(step.state, StepState::Pending | StepState::Running);
+        if is_open {
+            self.unfinished.insert(index);
+        } else {
+            self.unfinished.remove(&index);
+        }
+        if step.parent.is_some() {
+            if is_open {
+                self.unfinished_reports.entry(step.name.clone()).or_default().insert(index);
+            } else if let Some(named) = self.unfinished_reports.get_mut(&step.name) {
+                named.remove(&index);
+                if named.is_empty() {
+                    self.unfinished_reports.remove(&step.name);
+                }
+            }
+        }
+        self.steps.insert(index, step);
+    }
+}
+
+impl State {
+    /// Keeps an entry of something that was done.
+    pub(super) fn note(&mut self, entry: &AuditEntry) {
+        self.audit.insert(entry.id, entry.clone());
+    }
+
+    /// Keeps the run as it is now; what is derived from its state follows.
+    pub(super) fn put_run(&mut self, run: Run) {
+        let (id, deployment) = (run.id, run.deployment_id);
+        set(&mut self.held, id, run.state.is_held());
+        set(&mut self.ready, id, run.ready && run.state == RunState::Queued);
+        let open = self.open.entry(deployment).or_default();
+        set(open, id, !run.state.is_terminal());
+        if open.is_empty() {
+            self.open.remove(&deployment);
+        }
+        match self.runs.get_mut(&id) {
+            Some(record) => record.run = run,
+            None => drop(self.runs.insert(id, RunRecord::new(run))),
+        }
+    }
+
+    pub(super) fn put_event(&mut self, row: EventRow) {
+        let EventRow { event, command, report_id } = row;
+        self.feed.push(Arc::clone(&event));
+        if let Some(record) = self.runs.get_mut(&event.run_id) {
+            record.report_ids.extend(report_id);
+            if let Some(command) = command {
+                record.commands.entry(command).or_default().push(Arc::clone(&event));
+            }
+            record.events.push(event);
+        }
+    }
+
+    pub(super) fn record(&self, id: RunId) -> Result<&RunRecord> {
+        self.runs.get(&id).ok_or_else(|| Error::not_found("run"))
+    }
+
+    /// Whether the worker's lease is good now.
+    pub(super) fn is_leased(&self, worker: WorkerId, now: Timestamp) -> bool {
+        self.workers.get(&worker).is_some_and(|lease| !lease.retired && now < lease.until)
+    }
+}
+
+fn set<T: Ord>(all: &mut BTreeSet<T>, item: T, is_in: bool) {
+    if is_in {
+        all.insert(item);
+    } else {
+        all.remove(&item);
+    }
+}
+
+/// What is kept under `id`.
+pub(super) fn get<K: Ord, V: Clone>(all: &BTreeMap<K, V>, id: K, what: &'static str) -> Result<V> {
+    all.get(&id).cloned().ok_or_else(|| Error::not_found(what))
+}
+
+/// The one that fits.
+pub(super) fn find<K, V: Clone>(all: &BTreeMap<K, V>, what: &'static str, fits: impl Fn(&V) -> bool) -> Result<V> {
+    all.values().find(|item| fits(item)).cloned().ok_or_else(|| Error::not_found(what))
+}
+
+/// Refuses what refers to something that does not exist.
+pub(super) fn need<K: Ord, V>(all: &BTreeMap<K, V>, id: K, what: &'static str) -> Result<()> {
+    if all.contains_key(&id) { Ok(()) } else { Err(Error::not_found(what)) }
+}
+
+/// Refuses a doubled unique name.
+pub(super) fn free<'a, V: 'a>(
+    mut all: impl Iterator<Item = &'a V>,
+    operation: &'static str,
+    message: &'static str,
+    taken: impl Fn(&V) -> bool,
+) -> Result<()> {
+    if all.any(taken) { Err(Error::new(ErrorKind::AlreadyExists, operation, message)) } else { Ok(()) }
+}
+
+/// Refuses an update of what has changed since it was read.
+pub(super) fn same_version(stored: u64, given: u64, operation: &'static str) -> Result<()> {
+    if stored == given {
+        Ok(())
+    } else {
+        Err(Error::new(ErrorKind::Conflict, operation, format!("it has changed since it was read (version {stored}, not {given})")))
+    }
+}
+
+/// Refuses to delete what is still referred to.
+pub(super) fn unused(is_used: bool, operation: &'static str, message: &'static str) -> Result<()> {
+    if is_used { Err(Error::new(ErrorKind::Conflict, operation, message)) } else { Ok(()) }
+}
+
+/// A page in the order of making: the items behind the cursor that fit.
+pub(super) fn oldest_first<K: Ord + Copy, V: Clone>(
+    all: &BTreeMap<K, V>,
+    page: &PageRequest,
+    key: impl Fn(Uuid) -> K,
+    id: impl Fn(&V) -> Uuid,
+    fits: impl Fn(&V) -> bool,
+) -> Page<V> {
+    let start = page.cursor().map_or(Bound::Unbounded, |cursor| Bound::Excluded(key(cursor)));
+    let behind = all.range((start, Bound::Unbounded)).map(|(_, item)| item);
+    Page::cut(behind.filter(|item| fits(item)).take(page.limit() as usize + 1).cloned().collect(), page, id)
+}
+
+/// The same, newest first.
+pub(super) fn newest_first<K: Ord + Copy, V, T>(
+    all: &BTreeMap<K, V>,
+    page: &PageRequest,
+    key: impl Fn(Uuid) -> K,
+    id: impl Fn(&T) -> Uuid,
+    pick: impl Fn(&V) -> Option<T>,
+) -> Page<T> {
+    let end = page.cursor().map_or(Bound::Unbounded, |cursor| Bound::Excluded(key(cursor)));
+    let before = all.range((Bound::Unbounded, end)).rev().map(|(_, item)| item);
+    Page::cut(before.filter_map(pick).take(page.limit() as usize + 1).collect(), page, id)
+}

@@ -1,0 +1,131 @@
+//! Putting a platform together.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use crate::{
+    access::PasswordHasher,
+    clock::{Clock, SystemClock},
+    deployment_type::DeploymentType,
+    engine::{Action, Engine, EngineOptions, Registry, WorkerOptions},
+    error::{Invalid, Result},
+    name::GroupType,
+    platform::{Eyrie, Platform, host::PlatformHost},
+    store::Store,
+};
+#[cfg(feature = "process")]
+use crate::deployment_type::service::{SCRIPT_ACTION, ScriptAction, ScriptOptions, ServiceType, ServicesRoot};
+
+/// Collects what a platform is made of; [`start`](Self::start) starts it.
+#[derive(Debug)]
+pub struct EyrieBuilder {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    registry: Registry,
+    types: BTreeMap<GroupType, Arc<dyn DeploymentType>>,
+    worker: Option<WorkerOptions>,
+    public_url: Option<String>,
+    #[cfg(feature = "process")]
+    services: Option<Arc<ServicesRoot>>,
+    refused: Option<Invalid>,
+}
+
+impl EyrieBuilder {
+    pub(super) fn new(store: Arc<dyn Store>) -> Self {
+        Self {
+            store,
+            clock: Arc::new(SystemClock),
+            registry: Registry::default(),
+            types: BTreeMap::new(),
+            worker: Some(WorkerOptions::default()),
+            public_url: None,
+            #[cfg(feature = "process")]
+            services: None,
+            refused: None,
+        }
+    }
+
+    /// Registers an action under a stable name.
+    #[must_use]
+    pub fn action(mut self, name: &str, action: impl Action) -> Self {
+        if let Err(invalid) = self.registry.register(name, action) {
+            self.refused = self.refused.or(Some(invalid));
+        }
+        self
+    }
+
+    /// Adds a deployment type. Of two for the same group type the later one counts.
+    #[must_use]
+    pub fn deployment_type(mut self, deployment_type: impl DeploymentType) -> Self {
+        self.types.insert(deployment_type.group_type().clone(), Arc::new(deployment_type));
+        self
+    }
+
+    /// Adds the type `service` over the operator's folder of services, with its script action.
+    #[cfg(feature = "process")]
+    #[must_use]
+    pub fn services(mut self, root: ServicesRoot, options: ScriptOptions) -> Self {
+        let root = Arc::new(root);
+        self.services = Some(Arc::clone(&root));
+        self = self.action(SCRIPT_ACTION, ScriptAction::new(Arc::clone(&root), options));
+        match ServiceType::new(root) {
+            Ok(service) => self.deployment_type(service),
+            Err(_) => self,
+        }
+    }
+
+    /// How the worker works. There is one by default.
+    #[must_use]
+    pub fn worker(mut self, options: WorkerOptions) -> Self {
+        self.worker = Some(options);
+        self
+    }
+
+    /// No worker: this process queues, cancels and follows runs, and others execute them.
+    #[must_use]
+    pub fn without_worker(mut self) -> Self {
+        self.worker = None;
+        self
+    }
+
+    /// The base URL under which scripts reach this program's REST interface.
+    #[must_use]
+    pub fn public_url(mut self, url: impl Into<String>) -> Self {
+        self.public_url = Some(url.into());
+        self
+    }
+
+    /// The clock for expiry and audit times.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Starts the engine, and the worker if there is one, on the current tokio runtime.
+    ///
+    /// # Errors
+    /// `Invalid` for an action name that is not acceptable or doubled; otherwise when no thread can be made.
+    pub async fn start(self) -> Result<Eyrie> {
+        if let Some(invalid) = self.refused {
+            return Err(invalid.into());
+        }
+        let host = Arc::new(PlatformHost::new(self.public_url));
+        let engine = Engine::start(EngineOptions {
+            store: Arc::clone(&self.store),
+            registry: self.registry,
+            worker: self.worker,
+            host: Some(host.clone()),
+        })?;
+        let eyrie = Eyrie(Arc::new(Platform {
+            store: self.store,
+            engine,
+            clock: self.clock,
+            passwords: PasswordHasher::default(),
+            types: self.types,
+            #[cfg(feature = "process")]
+            services: self.services,
+        }));
+        host.attach(&eyrie);
+        Ok(eyrie)
+    }
+}

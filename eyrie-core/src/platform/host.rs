@@ -1,0 +1,101 @@
+//! What the engine asks of the platform: whether a queued run may still begin, and a token for its scripts.
+
+use std::{
+    sync::{OnceLock, Weak},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+
+use crate::{
+    access::{Permission, TokenSecret},
+    clock::later,
+    engine::{RunAccess, RunHost, RunInfo},
+    error::{Error, ErrorKind, Result},
+    id::TokenId,
+    model::{Principal, PrincipalRef, Token, TokenBinding, TokenKind},
+    name::{DisplayName, Origin},
+    platform::{Eyrie, Platform, Resource},
+};
+
+/// A run token is refused once its run has ended; this bounds what a forgotten one can do.
+const RUN_TOKEN_LIFE: Duration = Duration::from_secs(30 * 24 * 3600);
+
+#[derive(Debug)]
+pub(super) struct PlatformHost {
+    platform: OnceLock<Weak<Platform>>,
+    public_url: Option<String>,
+}
+
+impl PlatformHost {
+    pub(super) fn new(public_url: Option<String>) -> Self {
+        Self { platform: OnceLock::new(), public_url }
+    }
+
+    /// Completes the circle: the engine is part of the platform that it asks.
+    pub(super) fn attach(&self, eyrie: &Eyrie) {
+        drop(self.platform.set(std::sync::Arc::downgrade(&eyrie.0)));
+    }
+
+    async fn eyrie(&self) -> Result<Eyrie> {
+        // The worker may claim a run in the instant between the engine's start and `attach`.
+        for _ in 0..100 {
+            if let Some(platform) = self.platform.get() {
+                let gone = || Error::new(ErrorKind::Unavailable, "ask platform", "the platform has been dropped");
+                return platform.upgrade().map(Eyrie).ok_or_else(gone);
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        Err(Error::new(ErrorKind::Internal, "ask platform", "the platform was never attached"))
+    }
+}
+
+#[async_trait]
+impl RunHost for PlatformHost {
+    async fn admit(&self, run: &RunInfo) -> Result<Result<(), String>> {
+        let principal = match &run.requested_by {
+            PrincipalRef::User { id, name } => Principal::User { id: *id, name: name.clone(), session: None, origin: run.origin.clone() },
+            PrincipalRef::Token { id, .. } => {
+                let token = self.eyrie().await?.store().token(*id).await?;
+                if token.revoked_at.is_some() {
+                    return Ok(Err("the token that asked for this run has been revoked".to_owned()));
+                }
+                let Token { id, kind, binding, created_by, origin, .. } = token;
+                Principal::Token { id, kind, binding, created_by, origin }
+            }
+            _ => return Ok(Ok(())),
+        };
+        let acting = self.eyrie().await?.acting_as(principal);
+        let resource = Resource::run(run.id, run.deployment_id, run.project_id);
+        match acting.require(Permission::RunStart, &resource).await {
+            Ok(()) => Ok(Ok(())),
+            Err(error) if matches!(error.kind(), ErrorKind::Denied | ErrorKind::NotFound) => {
+                Ok(Err(format!("{} may no longer start runs here", run.requested_by)))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn access(&self, run: &RunInfo) -> Result<Option<RunAccess>> {
+        let Some(base_url) = self.public_url.clone() else { return Ok(None) };
+        let eyrie = self.eyrie().await?;
+        let secret = TokenSecret::generate(TokenKind::Run)?;
+        let now = eyrie.now();
+        let token = Token {
+            id: TokenId::new(),
+            kind: TokenKind::Run,
+            name: DisplayName::new(format!("run {}", run.id))?,
+            secret_hash: secret.hash(),
+            created_by: None,
+            binding: TokenBinding::Run(run.id),
+            origin: Origin::new("script")?,
+            created_at: now,
+            expires_at: later(now, RUN_TOKEN_LIFE),
+            revoked_at: None,
+        };
+        let acting = eyrie.acting_as(Principal::System { cause: format!("run {}", run.id) });
+        let audit = acting.allowed("token.create", format!("token {}", token.id), Some(run.project_id));
+        eyrie.store().create_token(&token, &audit).await?;
+        Ok(Some(RunAccess { base_url, token: secret.reveal().to_owned() }))
+    }
+}

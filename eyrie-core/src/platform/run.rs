@@ -1,0 +1,284 @@
+//! Runs: started, looked at, cancelled, resumed.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::{
+    access::Permission,
+    deployment_type::PlanRequest,
+    error::{Error, ErrorKind, Invalid, Result},
+    id::{DeploymentId, RunId},
+    model::{Deployment, Plan, Principal, PrincipalRef, Run, RunKind, RunRow, RunState, Step, StepIndex, StepState},
+    name::{Origin, StepName},
+    platform::{Acting, Resource},
+    store::{Change, Command, Enqueue, LogChunk, Page, PageRequest, RequestKey, RunFilter},
+};
+
+/// The largest context, as JSON in bytes.
+const MAX_CONTEXT: usize = 256 * 1024;
+
+/// A run to be started through the deployment's type.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StartRun {
+    /// What it is for; `deploy` if missing.
+    #[serde(default = "deploy")]
+    pub kind: RunKind,
+    /// What to pass along: a JSON object, for a service `{"env": {…}}`.
+    #[serde(default = "empty")]
+    pub context: Value,
+    /// A key against starting it twice, from the asker.
+    #[serde(skip)]
+    pub request_key: Option<String>,
+}
+
+const fn deploy() -> RunKind {
+    RunKind::Deploy
+}
+
+fn empty() -> Value {
+    json!({})
+}
+
+impl Default for StartRun {
+    fn default() -> Self {
+        Self { kind: RunKind::Deploy, context: empty(), request_key: None }
+    }
+}
+
+/// A run to be started with a plan of the caller's own.
+#[derive(Debug, Clone)]
+pub struct RunRequest {
+    /// The plan.
+    pub plan: Plan,
+    /// What else there is to say.
+    pub start: StartRun,
+}
+
+/// A run with its steps.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RunView {
+    /// The run.
+    #[serde(flatten)]
+    pub run: Run,
+    /// Its steps: planned ones, then reported ones.
+    pub steps: Vec<Step>,
+}
+
+impl Acting {
+    /// Starts a run of a deployment: its type makes the plan from the effective settings. Durable when it returns.
+    ///
+    /// # Errors
+    /// `Unsupported` when no type of that name is known or it cannot do such a run; `Invalid` names the field; `Conflict` when the
+    /// request key was used for something else.
+    pub async fn start_run(&self, deployment: DeploymentId, start: StartRun) -> Result<Run> {
+        let deployment = self.deployment_for(deployment, Permission::RunStart).await?;
+        let plan = self.plan(&deployment, &start).await?;
+        self.enqueue(&deployment, plan, start).await
+    }
+
+    /// Starts a run of a deployment with a plan of the caller's own. Durable when it returns.
+    ///
+    /// # Errors
+    /// `Invalid` names the step whose action this program does not know.
+    pub async fn run_plan(&self, deployment: DeploymentId, plan: Plan) -> Result<Run> {
+        self.run_plan_with(deployment, RunRequest { plan, start: StartRun::default() }).await
+    }
+
+    /// Like [`run_plan`](Self::run_plan), with a kind, a context and a request key.
+    ///
+    /// # Errors
+    /// As there; `Conflict` when the request key was used for something else.
+    pub async fn run_plan_with(&self, deployment: DeploymentId, request: RunRequest) -> Result<Run> {
+        let deployment = self.deployment_for(deployment, Permission::RunStart).await?;
+        self.enqueue(&deployment, request.plan, request.start).await
+    }
+
+    /// The run with its steps.
+    ///
+    /// # Errors
+    /// `NotFound`, also for what the principal may not read.
+    pub async fn run(&self, id: RunId) -> Result<RunView> {
+        let run = self.run_for(id, Permission::ProjectRead).await?;
+        let steps = self.store().steps(id).await?;
+        Ok(RunView { run, steps })
+    }
+
+    /// Runs of a project, deployment or service, newest first. Operators may ask for all.
+    ///
+    /// # Errors
+    /// `NotFound` for what the principal may not read.
+    pub async fn runs(&self, filter: RunFilter, page: PageRequest) -> Result<Page<Run>> {
+        let resource = match filter {
+            RunFilter { deployment: Some(deployment), .. } => {
+                Some(Resource::deployment(deployment, self.store().deployment(deployment).await?.project_id))
+            }
+            RunFilter { service: Some(service), .. } => Some(Resource::project(self.store().service(service).await?.project_id)),
+            RunFilter { project: Some(project), .. } => Some(Resource::project(project)),
+            _ => None,
+        };
+        match resource {
+            Some(resource) => {
+                self.require(Permission::ProjectRead, &resource).await?;
+                self.store().runs(RunFilter { project: Some(resource.project_id()), ..filter }, page).await
+            }
+            None => {
+                self.require_everywhere(Permission::UserManage, "all runs").await?;
+                self.store().runs(filter, page).await
+            }
+        }
+    }
+
+    /// Asks for a run to be cancelled. Durable when it returns; the run is `cancelled` when everything has stopped.
+    ///
+    /// # Errors
+    /// `IllegalTransition` when it has ended.
+    pub async fn cancel_run(&self, id: RunId, reason: &str) -> Result<RunView> {
+        self.run_for(id, Permission::RunCancel).await?;
+        let reason = self.because("cancelled", reason);
+        self.command(id, Permission::RunCancel, Change::RequestCancel { reason }).await
+    }
+
+    /// Lets a parked run go on.
+    ///
+    /// # Errors
+    /// `IllegalTransition` when it is not parked.
+    pub async fn resume_run(&self, id: RunId, reason: &str) -> Result<RunView> {
+        self.run_for(id, Permission::RunResume).await?;
+        let reason = self.because("resumed", reason);
+        self.command(id, Permission::RunResume, Change::Resume { reason }).await
+    }
+
+    /// A piece of the run's log, from behind `offset`.
+    ///
+    /// # Errors
+    /// `NotFound`, also for what the principal may not read.
+    pub async fn run_log(&self, id: RunId, offset: u64, max_bytes: usize) -> Result<Vec<LogChunk>> {
+        self.run_for(id, Permission::ProjectRead).await?;
+        self.store().read_log(id, offset, max_bytes.clamp(1, 4 * 1024 * 1024)).await
+    }
+
+    /// The run, for whoever has the permission on it.
+    pub(super) async fn run_for(&self, id: RunId, permission: Permission) -> Result<Run> {
+        let run = self.store().run(id).await?;
+        self.require(permission, &Resource::run(id, run.deployment_id, run.project_id)).await?;
+        Ok(run)
+    }
+
+    fn because(&self, what: &str, reason: &str) -> String {
+        let by = PrincipalRef::from(&self.principal);
+        let reason: String = reason.chars().filter(|c| !c.is_control()).take(500).collect();
+        if reason.is_empty() { format!("{what} by {by}") } else { format!("{what} by {by}: {reason}") }
+    }
+
+    async fn command(&self, id: RunId, permission: Permission, change: Change) -> Result<RunView> {
+        let run = self.store().run(id).await?;
+        let audit = self.allowed(permission.as_str(), format!("run {id}"), Some(run.project_id));
+        let command = Command { audit: Some(Box::new(audit)), ..Command::unfenced(id, change) };
+        self.eyrie.0.engine.command(command).await?;
+        let run = self.store().run(id).await?;
+        let steps = self.store().steps(id).await?;
+        Ok(RunView { run, steps })
+    }
+
+    async fn plan(&self, deployment: &Deployment, start: &StartRun) -> Result<Plan> {
+        let group = self.store().group(deployment.group_id).await?;
+        let Some(deployment_type) = self.eyrie.0.types.get(&group.group_type) else {
+            let message = format!("this program knows no deployment type {:?}; start the run with a plan of your own", group.group_type.as_str());
+            return Err(Error::new(ErrorKind::Unsupported, "plan", message));
+        };
+        let service = match deployment.service_id {
+            Some(service) => Some(self.store().service(service).await?),
+            None => None,
+        };
+        let settings = self.effective_settings(deployment).await?;
+        let last_reported = self.last_reported(deployment.id, start.kind).await?;
+        deployment_type.plan(&PlanRequest {
+            deployment,
+            kind: start.kind,
+            settings: &settings,
+            service: service.as_ref(),
+            context: &start.context,
+            last_reported: &last_reported,
+        })
+    }
+
+    /// The names of the steps that the newest successful run of that kind reported, in order.
+    async fn last_reported(&self, deployment: DeploymentId, kind: RunKind) -> Result<Vec<StepName>> {
+        let filter = RunFilter { deployment: Some(deployment), state: Some(RunState::Succeeded), ..RunFilter::default() };
+        let runs = self.store().runs(filter, PageRequest::first(20)?).await?;
+        let Some(run) = runs.items.iter().find(|run| run.kind == kind) else {
+            return Ok(Vec::new());
+        };
+        let steps = self.store().steps(run.id).await?;
+        let last_attempt = |parent: StepIndex| steps.iter().find(|step| step.index == parent).map(|step| step.attempt);
+        let reported = steps.iter().filter(|step| {
+            step.state == StepState::Succeeded && step.parent.is_some_and(|parent| last_attempt(parent) == Some(step.attempt))
+        });
+        Ok(reported.map(|step| step.name.clone()).collect())
+    }
+
+    async fn enqueue(&self, deployment: &Deployment, plan: Plan, start: StartRun) -> Result<Run> {
+        if !start.context.is_object() {
+            return Err(Invalid::new("context", "must be a JSON object").into());
+        }
+        let context_json = start.context.to_string();
+        if context_json.len() > MAX_CONTEXT {
+            return Err(Invalid::new("context", format!("is {} bytes as JSON; at most {MAX_CONTEXT} are accepted", context_json.len())).into());
+        }
+        let engine = &self.eyrie.0.engine;
+        engine.registry().check(&plan)?;
+        let (plan_hash, plan_json) = plan.encode()?;
+        let id = RunId::new();
+        let planned = plan.steps().iter().enumerate();
+        let steps: Vec<_> = planned.map(|(place, step)| Step::pending(id, StepIndex::from_position(place), step.name.clone(), None)).collect();
+        let origin = match self.principal.origin() {
+            Some(origin) => origin.clone(),
+            None => Origin::new(match &self.principal {
+                Principal::System { .. } => "system",
+                _ => "local",
+            })?,
+        };
+        let run = Run::from_row(RunRow {
+            id,
+            project_id: deployment.project_id,
+            deployment_id: deployment.id,
+            kind: start.kind,
+            state: RunState::Queued,
+            message: String::new(),
+            requested_by: PrincipalRef::from(&self.principal),
+            origin,
+            context: Arc::new(start.context),
+            plan_hash,
+            first_steps: plan.first_steps(),
+            step_count: u32::try_from(steps.len()).unwrap_or(u32::MAX),
+            ready: false,
+            worker_id: None,
+            epoch: 0,
+            last_seq: 0,
+            queued_at: self.now(),
+            started_at: None,
+            finished_at: None,
+            release_id: None,
+        });
+        let request_key = match start.request_key {
+            None => None,
+            Some(key) if key.is_empty() || key.len() > 200 || key.chars().any(char::is_control) => {
+                return Err(Invalid::new("idempotency_key", "must be 1 to 200 characters without control characters").into());
+            }
+            Some(key) => {
+                // The plan is left out: it may differ between two askings of the same thing (it names the steps expected by then).
+                let said = format!("{}\n{}\n{context_json}", deployment.id, run.kind);
+                let whose = serde_json::to_string(&run.requested_by).unwrap_or_default();
+                Some(RequestKey { key: format!("{whose}\n{key}"), content: Sha256::digest(said.as_bytes()).into() })
+            }
+        };
+        let audit = self.allowed(Permission::RunStart.as_str(), format!("run {id}"), Some(deployment.project_id));
+        let queued = engine.enqueue(Enqueue { run, plan_json, steps, request_key, audit }).await?;
+        tracing::info!(run = %queued.run.id, kind = %queued.run.kind, new = queued.is_new, "run queued");
+        Ok(queued.run)
+    }
+}

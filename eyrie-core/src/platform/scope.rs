@@ -1,0 +1,83 @@
+//! Scopes.
+
+use crate::{
+    access::Permission,
+    error::Result,
+    id::{GroupId, ScopeId},
+    model::{DeploymentGroup, NewScope, Scope, ScopePatch},
+    platform::{Acting, Resource, project::display_name},
+    store::{Page, PageRequest},
+};
+
+impl Acting {
+    /// Makes a scope in a group.
+    ///
+    /// # Errors
+    /// `AlreadyExists` when the slug is taken in the group.
+    pub async fn create_scope(&self, group: GroupId, new: NewScope) -> Result<Scope> {
+        let group = self.group_for(group, Permission::ScopeCreate).await?;
+        let scope = Scope {
+            id: ScopeId::new(),
+            group_id: group.id,
+            name: display_name(new.name, &new.slug)?,
+            slug: new.slug,
+            cluster_id: None,
+            settings: new.settings,
+            monitor_log_delete_after_seconds: new.monitor_log_delete_after_seconds,
+            created_at: self.now(),
+            version: 1,
+        };
+        let audit = self.allowed(Permission::ScopeCreate.as_str(), format!("scope {}", scope.id), Some(group.project_id));
+        self.store().create_scope(&scope, &audit).await?;
+        Ok(scope)
+    }
+
+    /// The scope of that id.
+    ///
+    /// # Errors
+    /// `NotFound`, also for what the principal may not read.
+    pub async fn scope(&self, id: ScopeId) -> Result<Scope> {
+        Ok(self.scope_for(id, Permission::ProjectRead).await?.0)
+    }
+
+    /// The group's scopes in the order of their making.
+    ///
+    /// # Errors
+    /// `NotFound`, also for a group that the principal may not read.
+    pub async fn scopes(&self, group: GroupId, page: PageRequest) -> Result<Page<Scope>> {
+        self.group_for(group, Permission::ProjectRead).await?;
+        self.store().scopes(group, page).await
+    }
+
+    /// Changes a scope that still has the version that was read.
+    ///
+    /// # Errors
+    /// `Conflict` when it has changed since.
+    pub async fn update_scope(&self, id: ScopeId, version: u64, patch: ScopePatch) -> Result<Scope> {
+        let (mut scope, group) = self.scope_for(id, Permission::ScopeUpdate).await?;
+        scope.version = version;
+        scope.name = patch.name.unwrap_or(scope.name);
+        scope.settings = patch.settings.unwrap_or(scope.settings);
+        let audit = self.allowed(Permission::ScopeUpdate.as_str(), format!("scope {id}"), Some(group.project_id));
+        self.store().update_scope(&scope, &audit).await?;
+        scope.version += 1;
+        Ok(scope)
+    }
+
+    /// Deletes an unused scope.
+    ///
+    /// # Errors
+    /// `Conflict` while a deployment is in it.
+    pub async fn delete_scope(&self, id: ScopeId) -> Result<()> {
+        let (_, group) = self.scope_for(id, Permission::ScopeDelete).await?;
+        let audit = self.allowed(Permission::ScopeDelete.as_str(), format!("scope {id}"), Some(group.project_id));
+        self.store().delete_scope(id, &audit).await
+    }
+
+    async fn scope_for(&self, id: ScopeId, permission: Permission) -> Result<(Scope, DeploymentGroup)> {
+        let scope = self.store().scope(id).await?;
+        let group = self.store().group(scope.group_id).await?;
+        self.require(permission, &Resource::inside("scope", id.uuid(), group.project_id)).await?;
+        Ok((scope, group))
+    }
+}
