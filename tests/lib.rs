@@ -1,1 +1,4 @@
-//! x
+//! What the tests share: worlds to run in, and actions that misbehave on purpose.
+
+pub mod actions;
+pub mod world;

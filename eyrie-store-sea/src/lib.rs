@@ -1,1 +1,44 @@
-//! x
+//! Eyrie's store on SeaORM, for embedded SQLite.
+//!
+//! ```no_run
+//! # async fn open() -> eyrie_core::Result<()> {
+//! let store = eyrie_store_sea::SeaStore::open("sqlite:/var/lib/eyrie/eyrie.db").await?;
+//! assert_eq!(store.synchronous().await?, "full");
+//! store.close().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Several processes on one machine may open the same file. Every write is one transaction that runs to its end also when the
+//! caller goes away in the middle.
+
+mod audit;
+mod change_poller;
+mod connect;
+mod deployment;
+mod entity;
+mod error;
+mod event;
+mod group;
+mod listing;
+mod log;
+mod migration;
+mod options;
+mod project;
+mod release;
+mod row_statement;
+mod run;
+mod schema_check;
+mod scope;
+mod service;
+mod sqlite_error;
+mod store;
+mod token;
+mod user;
+mod version;
+mod worker;
+mod worker_lock;
+mod writer;
+
+pub use options::{Options, Synchronous};
+pub use store::SeaStore;

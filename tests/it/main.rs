@@ -1,1 +1,3 @@
-//! x
+//! One binary for all tests over the whole.
+
+mod engine;

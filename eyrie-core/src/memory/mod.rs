@@ -14,6 +14,8 @@ mod releases;
 mod runs;
 mod services;
 mod state;
+#[cfg(all(test, feature = "conformance"))]
+mod tests;
 mod tokens;
 mod users;
 mod workers;

@@ -83,6 +83,9 @@ impl State {
         for event in writes.events {
             self.put_event(event);
         }
+        for entry in writes.audit {
+            self.note(&entry);
+        }
         for outcome in writes.outcomes {
             self.conclude(outcome, now);
         }

@@ -1,0 +1,480 @@
+//! What the cases are made of: builders of everything that a store keeps, with nothing special about it unless said so.
+//!
+//! Each comes in two forms where that helps: the thing itself (`project`), and the thing kept in a store (`kept_project`).
+
+use std::{sync::Arc, time::Duration};
+
+use serde_json::{Value, json};
+
+use crate::{
+    clock::{Clock, SystemClock, Timestamp, later},
+    error::{ErrorKind, Result},
+    id::{
+        AuditId, CommandId, DeploymentId, GroupId, ProjectId, RunId, ScopeId, ServiceId, TokenId, UserId, WorkerId,
+    },
+    model::{
+        AuditEntry, Deployment, DeploymentGroup, Namespace, Plan, PlannedRelease, PrincipalRef, Project, ReportedState, Run, RunKind,
+        RunRow, RunState, Scope, Service, ServiceSource, Settings, Step, StepIndex, StepStart, Token, TokenBinding, TokenKind, User,
+        Verdict,
+    },
+    name::{DisplayName, GroupType, Origin, ServiceName, Slug, StepName, UserName},
+    store::{
+        AuditFilter, Change, Claim, Command, End, Enqueue, Fence, NewUserRule, RecordError, Recorded, RequestKey, Settle, Settlement,
+        StepReport, Store,
+    },
+};
+
+/// A lease that does not run out during a test.
+pub const LONG: Duration = Duration::from_secs(3600);
+
+/// The time now, to the microsecond, as stores keep it.
+#[must_use]
+pub fn now() -> Timestamp {
+    SystemClock.now()
+}
+
+/// An entry of something that was allowed; its resource is its own, so that it can be looked up alone.
+#[must_use]
+pub fn audit(action: &str) -> AuditEntry {
+    let id = AuditId::new();
+    AuditEntry {
+        id,
+        at: now(),
+        principal: PrincipalRef::LocalOperator { name: "tester".to_owned() },
+        origin: Some(Origin::new("cli").unwrap()),
+        action: action.to_owned(),
+        resource: format!("thing {id}"),
+        project_id: None,
+        verdict: Verdict::Allowed,
+        reason: "a test".to_owned(),
+        count: 1,
+    }
+}
+
+/// What the audit says about the entry's resource, newest first.
+pub async fn audited(store: &dyn Store, entry: &AuditEntry) -> Vec<AuditEntry> {
+    let filter = AuditFilter { project: None, resource: Some(entry.resource.clone()) };
+    store.audit(filter, Default::default()).await.unwrap().items
+}
+
+/// Demands that the call was refused in this way and left nothing in the audit.
+pub async fn refused<T: std::fmt::Debug>(store: &dyn Store, kind: ErrorKind, entry: &AuditEntry, answer: Result<T>) {
+    assert_eq!(answer.unwrap_err().kind(), kind);
+    assert_eq!(audited(store, entry).await, [], "a refused call left an entry");
+}
+
+/// Demands that the call was carried out and left exactly this entry in the audit.
+pub async fn done(store: &dyn Store, entry: &AuditEntry, answer: Result<()>) {
+    answer.unwrap();
+    assert_eq!(audited(store, entry).await, [entry.clone()], "the call's entry is not there");
+}
+
+/// Some settings, with values of every kind.
+#[must_use]
+pub fn settings() -> Settings {
+    let some = Settings::default().with("text", "väl\n\u{1f426}").unwrap().with("list", json!([1, -2.5, true, null])).unwrap();
+    some.with("nested", json!({ "a": { "b": "" } })).unwrap()
+}
+
+/// A project without owner.
+#[must_use]
+pub fn project(slug: &str) -> Project {
+    let slug = Slug::new(slug).unwrap();
+    Project {
+        id: ProjectId::new(),
+        name: DisplayName::new(format!("Project {slug}")).unwrap(),
+        owner_id: None,
+        namespace: Namespace::for_slug(&slug).unwrap(),
+        slug,
+        settings: settings(),
+        created_at: now(),
+        version: 1,
+    }
+}
+
+/// The same, kept.
+pub async fn kept_project(store: &dyn Store, slug: &str) -> Project {
+    let project = project(slug);
+    store.create_project(&project, &audit("project.create")).await.unwrap();
+    project
+}
+
+/// A group of services in the project.
+#[must_use]
+pub fn group(project: &Project, slug: &str) -> DeploymentGroup {
+    DeploymentGroup {
+        id: GroupId::new(),
+        project_id: project.id,
+        slug: Slug::new(slug).unwrap(),
+        name: DisplayName::new(format!("Group {slug}")).unwrap(),
+        group_type: GroupType::new("service").unwrap(),
+        settings: settings(),
+        created_at: now(),
+        version: 1,
+    }
+}
+
+/// The same, kept.
+pub async fn kept_group(store: &dyn Store, project: &Project, slug: &str) -> DeploymentGroup {
+    let group = group(project, slug);
+    store.create_group(&group, &audit("group.create")).await.unwrap();
+    group
+}
+
+/// A scope of the group.
+#[must_use]
+pub fn scope(group: &DeploymentGroup, slug: &str) -> Scope {
+    Scope {
+        id: ScopeId::new(),
+        group_id: group.id,
+        slug: Slug::new(slug).unwrap(),
+        name: DisplayName::new(format!("Scope {slug}")).unwrap(),
+        cluster_id: None,
+        settings: settings(),
+        monitor_log_delete_after_seconds: Some(86_400),
+        created_at: now(),
+        version: 1,
+    }
+}
+
+/// A service of the project, made by the API.
+#[must_use]
+pub fn service(project: &Project, name: &str) -> Service {
+    Service {
+        id: ServiceId::new(),
+        project_id: project.id,
+        name: ServiceName::new(name).unwrap(),
+        config: json!({ "script": "deploy.sh", "env": { "A": "1" } }),
+        source: ServiceSource::Api,
+        created_at: now(),
+        version: 1,
+    }
+}
+
+/// A deployment in the group, without scope and service.
+#[must_use]
+pub fn deployment(group: &DeploymentGroup, slug: &str) -> Deployment {
+    Deployment {
+        id: DeploymentId::new(),
+        project_id: group.project_id,
+        group_id: group.id,
+        slug: Slug::new(slug).unwrap(),
+        name: DisplayName::new(format!("Deployment {slug}")).unwrap(),
+        scope_id: None,
+        service_id: None,
+        settings: settings(),
+        created_at: now(),
+        version: 1,
+    }
+}
+
+/// The same, kept.
+pub async fn kept_deployment(store: &dyn Store, group: &DeploymentGroup, slug: &str) -> Deployment {
+    let deployment = deployment(group, slug);
+    store.create_deployment(&deployment, &audit("deployment.create")).await.unwrap();
+    deployment
+}
+
+/// A deployment in a group in a project, all kept, all three of this slug.
+pub async fn place(store: &dyn Store, slug: &str) -> Deployment {
+    let project = kept_project(store, slug).await;
+    let group = kept_group(store, &project, slug).await;
+    kept_deployment(store, &group, slug).await
+}
+
+/// A user without password.
+#[must_use]
+pub fn user(name: &str) -> User {
+    User {
+        id: UserId::new(),
+        name: UserName::new(name).unwrap(),
+        password_hash: None,
+        operator: false,
+        disabled: false,
+        created_at: now(),
+        version: 1,
+    }
+}
+
+/// The same, kept.
+pub async fn kept_user(store: &dyn Store, name: &str) -> User {
+    let user = user(name);
+    store.create_user(&user, NewUserRule::NameIsFree, &audit("user.create")).await.unwrap();
+    user
+}
+
+/// A token of an hour, with a random-looking secret.
+#[must_use]
+pub fn token(kind: TokenKind, binding: TokenBinding, created_by: Option<UserId>) -> Token {
+    let id = TokenId::new();
+    let mut secret_hash = [7; 32];
+    secret_hash[..16].copy_from_slice(id.uuid().as_bytes());
+    Token {
+        id,
+        kind,
+        name: DisplayName::new("a token").unwrap(),
+        secret_hash,
+        created_by,
+        binding,
+        origin: Origin::new("github").unwrap(),
+        created_at: now(),
+        expires_at: later(now(), LONG),
+        revoked_at: None,
+    }
+}
+
+/// A plan of steps that each need the one before.
+#[must_use]
+pub fn chain(names: &[&str]) -> Plan {
+    let mut builder = Plan::builder();
+    for (place, name) in names.iter().enumerate() {
+        let before = place.checked_sub(1).map(|before| names[before]);
+        builder = builder.step(*name, "test.action", |step| step.needs(before));
+    }
+    builder.build().unwrap()
+}
+
+/// A plan of steps that need nothing.
+#[must_use]
+pub fn wide(names: &[&str]) -> Plan {
+    names.iter().fold(Plan::builder(), |builder, name| builder.step(*name, "test.action", |step| step)).build().unwrap()
+}
+
+/// What a successful run leaves behind.
+#[must_use]
+pub fn planned_release(leaves_running: bool) -> PlannedRelease {
+    PlannedRelease { config: json!({ "image": "demo:1", "leaves_running": leaves_running }), leaves_running }
+}
+
+/// A run of the plan against the deployment, to be queued.
+#[must_use]
+pub fn enqueue(deployment: &Deployment, kind: RunKind, plan: &Plan) -> Enqueue {
+    let id = RunId::new();
+    let (plan_hash, plan_json) = plan.encode().unwrap();
+    let indexed = (0..).map(StepIndex::new).zip(plan.steps());
+    let steps: Vec<_> = indexed.map(|(index, step)| Step::pending(id, index, step.name.clone(), None)).collect();
+    let run = Run::from_row(RunRow {
+        id,
+        project_id: deployment.project_id,
+        deployment_id: deployment.id,
+        kind,
+        state: RunState::Queued,
+        message: String::new(),
+        requested_by: PrincipalRef::LocalOperator { name: "tester".to_owned() },
+        origin: Origin::new("cli").unwrap(),
+        context: Arc::new(json!({ "env": { "WHO": "wörld" } })),
+        plan_hash,
+        first_steps: plan.first_steps(),
+        step_count: u32::try_from(steps.len()).unwrap(),
+        ready: false,
+        worker_id: None,
+        epoch: 0,
+        last_seq: 0,
+        queued_at: now(),
+        started_at: None,
+        finished_at: None,
+        release_id: None,
+    });
+    Enqueue { run, plan_json, steps, request_key: None, audit: audit("run.create") }
+}
+
+/// The same with a request key.
+#[must_use]
+pub fn keyed(mut enqueue: Enqueue, key: &str, content: u8) -> Enqueue {
+    enqueue.request_key = Some(RequestKey { key: key.to_owned(), content: [content; 32] });
+    enqueue
+}
+
+/// Queues a deploy run of the plan.
+pub async fn queued(store: &dyn Store, deployment: &Deployment, plan: &Plan) -> Run {
+    queued_as(store, deployment, RunKind::Deploy, plan).await
+}
+
+/// Queues a run of that kind.
+pub async fn queued_as(store: &dyn Store, deployment: &Deployment, kind: RunKind, plan: &Plan) -> Run {
+    let mut answers = store.enqueue(&[enqueue(deployment, kind, plan)]).await.unwrap();
+    let enqueued = answers.remove(0).unwrap();
+    assert!(enqueued.is_new);
+    enqueued.run
+}
+
+/// A registered worker with a long lease.
+pub async fn worker(store: &dyn Store) -> WorkerId {
+    let worker = WorkerId::new();
+    store.register_worker(worker, LONG).await.unwrap();
+    worker
+}
+
+/// What the worker is given when it asks for one run.
+pub async fn claimed(store: &dyn Store, worker: WorkerId) -> Claim {
+    let mut claims = store.claim(worker, 1).await.unwrap();
+    assert_eq!(claims.len(), 1, "there was nothing to claim");
+    claims.remove(0)
+}
+
+/// A run that a worker holds.
+#[derive(Debug, Clone)]
+pub struct Held {
+    /// What it acts on.
+    pub deployment: Deployment,
+    /// The run as it was claimed.
+    pub run: Run,
+    /// The claim.
+    pub fence: Fence,
+}
+
+impl Held {
+    /// A command under the claim.
+    #[must_use]
+    pub fn command(&self, change: Change) -> Command {
+        Command::fenced(self.run.id, self.fence, change)
+    }
+
+    /// Carries out one change under the claim.
+    ///
+    /// # Errors
+    /// Why it was refused.
+    pub async fn change(&self, store: &dyn Store, change: Change) -> Result<Recorded, RecordError> {
+        record(store, self.command(change)).await
+    }
+
+    /// The run as it is now.
+    pub async fn now(&self, store: &dyn Store) -> Run {
+        store.run(self.run.id).await.unwrap()
+    }
+}
+
+/// Makes a deployment, queues a run of the plan and claims it.
+pub async fn held(store: &dyn Store, slug: &str, plan: &Plan) -> Held {
+    let deployment = place(store, slug).await;
+    held_in(store, &deployment, RunKind::Deploy, plan).await
+}
+
+/// Queues a run against the deployment and claims it; nothing else may wait to be claimed.
+pub async fn held_in(store: &dyn Store, deployment: &Deployment, kind: RunKind, plan: &Plan) -> Held {
+    let queued = queued_as(store, deployment, kind, plan).await;
+    let worker = worker(store).await;
+    let claim = claimed(store, worker).await;
+    assert_eq!(claim.run.id, queued.id);
+    Held { deployment: deployment.clone(), fence: Fence { worker, epoch: claim.run.epoch }, run: claim.run }
+}
+
+/// Carries out one command.
+///
+/// # Errors
+/// Why it was refused.
+pub async fn record(store: &dyn Store, command: Command) -> Result<Recorded, RecordError> {
+    let mut answers = store.record(&[command]).await.unwrap();
+    assert_eq!(answers.len(), 1);
+    answers.remove(0)
+}
+
+/// The step at that place.
+#[must_use]
+pub const fn at(index: u32) -> StepIndex {
+    StepIndex::new(index)
+}
+
+/// The start of a step, without a limit of time.
+#[must_use]
+pub const fn start(index: u32) -> StepStart {
+    StepStart { index: StepIndex::new(index), timeout_ms: None }
+}
+
+/// The end of a step's attempt.
+#[must_use]
+pub fn settle(index: u32, attempt: u32, how: Settlement) -> Settle {
+    Settle { step: at(index), attempt, how, message: String::new() }
+}
+
+/// The successful end of a step's first attempt, without output.
+#[must_use]
+pub fn success(index: u32) -> Settle {
+    settle(index, 1, Settlement::Succeeded { output: None })
+}
+
+/// Settle these, start those, and end.
+#[must_use]
+pub fn advance(settle: impl IntoIterator<Item = Settle>, start: impl IntoIterator<Item = StepStart>, end: Option<End>) -> Change {
+    Change::Advance { settle: settle.into_iter().collect(), start: start.into_iter().collect(), end }
+}
+
+/// The end of a run that made nothing.
+#[must_use]
+pub const fn succeeded() -> Option<End> {
+    Some(End::Succeed { release: None })
+}
+
+/// The end of a run that failed.
+#[must_use]
+pub fn failed(message: &str) -> Option<End> {
+    Some(End::Fail { message: message.to_owned() })
+}
+
+/// A report of the step at `parent`, without an id.
+#[must_use]
+pub fn report(parent: u32, name: &str, state: ReportedState) -> Change {
+    report_as(None, parent, name, state)
+}
+
+/// A report of the step at `parent`, with an id.
+#[must_use]
+pub fn report_as(report_id: Option<&str>, parent: u32, name: &str, state: ReportedState) -> Change {
+    Change::Report(StepReport {
+        parent: Some(at(parent)),
+        report_id: report_id.map(str::to_owned),
+        name: step_name(name),
+        state,
+        message: String::new(),
+    })
+}
+
+/// A name of a step.
+#[must_use]
+pub fn step_name(name: &str) -> StepName {
+    StepName::new(name).unwrap()
+}
+
+/// A cancel from outside, with its entry for the audit.
+#[must_use]
+pub fn cancel(run: RunId, reason: &str) -> Command {
+    outside(run, Change::RequestCancel { reason: reason.to_owned() }, "run.cancel")
+}
+
+/// A resumption from outside, with its entry for the audit.
+#[must_use]
+pub fn resume(run: RunId, reason: &str) -> Command {
+    outside(run, Change::Resume { reason: reason.to_owned() }, "run.resume")
+}
+
+fn outside(run_id: RunId, change: Change, action: &str) -> Command {
+    Command { id: CommandId::new(), run_id, fence: None, change, retried: false, audit: Some(Box::new(audit(action))) }
+}
+
+/// The same command once more, as after a commit without an answer.
+#[must_use]
+pub fn again(command: &Command) -> Command {
+    Command { retried: true, ..command.clone() }
+}
+
+/// Demands that a command was refused because the run belongs to a claim of that epoch.
+pub fn lease_lost(answer: Result<Recorded, RecordError>, epoch: u64) {
+    assert!(matches!(answer, Err(RecordError::LeaseLost { current }) if current == epoch), "expected a lost lease (epoch {epoch}): {answer:?}");
+}
+
+/// Demands that a command was refused because the run or step is in no state for it.
+pub fn moved(answer: Result<Recorded, RecordError>) {
+    assert!(matches!(answer, Err(RecordError::Moved(_))), "expected that the run had moved on: {answer:?}");
+}
+
+/// All that is kept of a run, to compare before and after what must not change it.
+pub async fn whole(store: &dyn Store, run: RunId) -> (Run, Vec<Step>, Value) {
+    let events = store.run_events(run, 0, 10_000).await.unwrap();
+    (store.run(run).await.unwrap(), store.steps(run).await.unwrap(), serde_json::to_value(events).unwrap())
+}
+
+/// The run's steps as `name state attempt`.
+pub async fn steps(store: &dyn Store, run: RunId) -> Vec<String> {
+    let steps = store.steps(run).await.unwrap();
+    steps.iter().map(|step| format!("{} {} {}", step.name, step.state, step.attempt)).collect()
+}

@@ -1,0 +1,91 @@
+//! Run logs.
+
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+use eyrie_core::{
+    Result,
+    id::RunId,
+    store::{LogChunk, LogStore},
+};
+use sea_orm::{ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, prelude::Uuid};
+
+use crate::{
+    entity::{
+        column::{count, micros},
+        log_chunk::{Column, Entity},
+    },
+    listing::all_found,
+    row_statement::{RowStatement, Rows},
+    store::{SeaStore, now},
+    writer::Class,
+};
+
+/// The most text of one run's log, in bytes.
+const MAX_LOG: i64 = 64 * 1024 * 1024;
+const CUT: &str = "[the log is cut here: a run's log holds at most 64 MiB]\n";
+
+const SIZES: RowStatement =
+    RowStatement { columns: "id", then: "SELECT r.id, r.log_size FROM v CROSS JOIN runs r WHERE r.id = v.id" };
+const GROW: RowStatement =
+    RowStatement { columns: "id,size", then: "UPDATE runs SET log_size = v.size FROM v WHERE runs.id = v.id" };
+const APPEND: RowStatement = RowStatement {
+    columns: "run_id,start_offset,end_offset,step,at,text",
+    then: "INSERT INTO log_chunks (run_id, start_offset, end_offset, step, at, text) \
+        SELECT run_id, start_offset, end_offset, step, at, text FROM v WHERE run_id IS NOT NULL",
+};
+
+#[derive(Debug, FromQueryResult)]
+struct LogSize {
+    id: Uuid,
+    log_size: i64,
+}
+
+#[async_trait]
+impl LogStore for SeaStore {
+    async fn append_log(&self, chunks: &[LogChunk]) -> Result<()> {
+        if chunks.is_empty() {
+            return Ok(());
+        }
+        let chunks = chunks.to_vec();
+        self.write(Class::Background, "append log", move |tx| async move {
+            let at = micros(now());
+            let mut runs: Vec<_> = chunks.iter().map(|chunk| chunk.run_id.uuid()).collect();
+            runs.sort_unstable();
+            runs.dedup();
+            let found: Vec<LogSize> = SIZES.read(&*tx, runs.into_iter().map(|run| [run.into()]).collect()).await?;
+            let mut sizes: HashMap<Uuid, i64> = found.into_iter().map(|run| (run.id, run.log_size)).collect();
+            let mut rows = Rows::default();
+            for chunk in chunks {
+                let run = chunk.run_id.uuid();
+                let Some(size) = sizes.get_mut(&run) else { continue };
+                if *size >= MAX_LOG || chunk.text.is_empty() {
+                    continue;
+                }
+                let fits = *size + count(chunk.text.len() as u64) <= MAX_LOG;
+                let text = if fits { chunk.text } else { CUT.to_owned() };
+                let end = *size + count(text.len() as u64);
+                rows.push([run.into(), (*size).into(), end.into(), i64::from(chunk.step.get()).into(), at.into(), text.into()]);
+                *size = if fits { end } else { end.max(MAX_LOG) };
+            }
+            if rows.is_empty() {
+                return Ok(());
+            }
+            APPEND.execute(&*tx, rows).await?;
+            GROW.execute(&*tx, sizes.into_iter().map(|(run, size)| [run.into(), size.into()]).collect()).await?;
+            tx.commit().await
+        })
+        .await
+    }
+
+    async fn read_log(&self, run: RunId, offset: u64, max_bytes: usize) -> Result<Vec<LogChunk>> {
+        // Offsets have no gaps, so the bytes asked for are those between two offsets.
+        let until = offset.saturating_add(max_bytes.max(1) as u64);
+        let select = Entity::find()
+            .filter(Column::RunId.eq(run.uuid()))
+            .filter(Column::EndOffset.gt(count(offset)))
+            .filter(Column::StartOffset.lt(count(until)))
+            .order_by_asc(Column::EndOffset);
+        all_found(self.read(), "run log", select).await
+    }
+}

@@ -1,0 +1,325 @@
+//! The tables and indexes of the first version.
+//!
+//! Ids are UUIDs, times microseconds since 1970, states their words, structured values JSON as text. Steps, events and log
+//! chunks hold no foreign keys: they are written only together with their run, by the million.
+
+use sea_orm_migration::{
+    prelude::{async_trait::async_trait, *},
+    schema::{big_integer, big_integer_null, big_pk_auto, binary, boolean, text, text_null, uuid, uuid_null},
+};
+
+#[derive(Debug)]
+pub(super) struct Base;
+
+impl MigrationName for Base {
+    fn name(&self) -> &str {
+        "m0001_base"
+    }
+}
+
+#[async_trait]
+impl MigrationTrait for Base {
+    #[allow(elided_lifetimes_in_paths, reason = "the trait is declared that way, and the lifetimes must match")]
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        for table in people().into_iter().chain(resources()).chain(runs()).chain(results()) {
+            manager.create_table(table).await?;
+        }
+        for index in INDEXES {
+            manager.get_connection().execute_unprepared(index).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Indexes, in words that SQLite and PostgreSQL share.
+const INDEXES: &[&str] = &[
+    "CREATE UNIQUE INDEX projects_slug ON projects (slug)",
+    "CREATE UNIQUE INDEX projects_namespace ON projects (namespace_uid)",
+    "CREATE INDEX projects_owner ON projects (owner_id)",
+    "CREATE INDEX memberships_user ON memberships (user_id)",
+    "CREATE UNIQUE INDEX users_name ON users (name)",
+    "CREATE UNIQUE INDEX tokens_secret ON tokens (secret_hash)",
+    "CREATE INDEX tokens_creator ON tokens (created_by, id)",
+    "CREATE INDEX tokens_binding ON tokens (binding)",
+    "CREATE UNIQUE INDEX deployment_groups_slug ON deployment_groups (project_id, slug)",
+    "CREATE UNIQUE INDEX scopes_slug ON scopes (group_id, slug)",
+    "CREATE UNIQUE INDEX services_name ON services (project_id, name)",
+    "CREATE UNIQUE INDEX deployments_slug ON deployments (group_id, slug)",
+    "CREATE INDEX deployments_project ON deployments (project_id)",
+    "CREATE INDEX deployments_scope ON deployments (scope_id)",
+    "CREATE INDEX deployments_service ON deployments (service_id)",
+    "CREATE INDEX runs_of_deployment ON runs (deployment_id, id)",
+    "CREATE INDEX runs_of_project ON runs (project_id, id)",
+    // The queue of a deployment, and its one run that is not merely waiting in it.
+    "CREATE INDEX runs_queue ON runs (deployment_id, queued_at, id) WHERE finished_at IS NULL",
+    "CREATE UNIQUE INDEX runs_current ON runs (deployment_id) WHERE finished_at IS NULL AND (state <> 'queued' OR ready)",
+    // What a claim looks for: runs whose turn it is, and runs that somebody holds.
+    "CREATE INDEX runs_ready ON runs (queued_at, id) WHERE ready",
+    "CREATE INDEX runs_held ON runs (worker_id, state) WHERE state IN ('running', 'cancelling', 'undoing')",
+    "CREATE INDEX run_steps_open_reports ON run_steps (run_id, name) WHERE parent IS NOT NULL AND state IN ('pending', 'running')",
+    "CREATE UNIQUE INDEX run_events_seq ON run_events (run_id, seq)",
+    "CREATE UNIQUE INDEX run_events_report ON run_events (run_id, report_id) WHERE report_id IS NOT NULL",
+    "CREATE INDEX releases_of_deployment ON releases (deployment_id, id)",
+    "CREATE UNIQUE INDEX deployed_services_place ON deployed_services (deployment_id, cluster_id) WHERE cluster_id IS NOT NULL",
+    "CREATE UNIQUE INDEX deployed_services_here ON deployed_services (deployment_id) WHERE cluster_id IS NULL",
+    "CREATE INDEX deployed_services_project ON deployed_services (project_id, id)",
+    "CREATE INDEX audit_entries_project ON audit_entries (project_id, id)",
+    "CREATE INDEX audit_entries_resource ON audit_entries (resource, id)",
+    "CREATE UNIQUE INDEX audit_entries_refusal ON audit_entries (refusal_key) WHERE refusal_key IS NOT NULL",
+    "CREATE INDEX audit_entries_refused ON audit_entries (id) WHERE refusal_key IS NOT NULL",
+];
+
+fn table(name: &'static str, columns: impl IntoIterator<Item = ColumnDef>) -> TableCreateStatement {
+    let mut table = Table::create();
+    table.table(name);
+    for column in columns {
+        table.col(column);
+    }
+    table
+}
+
+fn id(column: &'static str) -> ColumnDef {
+    uuid(column).primary_key().take()
+}
+
+/// A reference that keeps its target from being deleted, or goes with it.
+fn reference(column: &'static str, target: &'static str, on_delete: ForeignKeyAction) -> ForeignKeyCreateStatement {
+    ForeignKey::create().from_col(column).to_tbl(target).to_col("id").on_delete(on_delete).take()
+}
+
+fn keyed(mut table: TableCreateStatement, columns: [&'static str; 2]) -> TableCreateStatement {
+    let [first, second] = columns;
+    table.primary_key(Index::create().col(first).col(second)).take()
+}
+
+fn people() -> Vec<TableCreateStatement> {
+    vec![
+        table(
+            "users",
+            [
+                id("id"),
+                text("name"),
+                text_null("password_hash"),
+                boolean("operator"),
+                boolean("disabled"),
+                big_integer("created_at"),
+                big_integer("version"),
+            ],
+        ),
+        table(
+            "tokens",
+            [
+                id("id"),
+                text("kind"),
+                text("name"),
+                binary("secret_hash"),
+                uuid_null("created_by"),
+                text("binding"),
+                text("origin"),
+                big_integer("created_at"),
+                big_integer("expires_at"),
+                big_integer_null("revoked_at"),
+            ],
+        ),
+        table(
+            "audit_entries",
+            [
+                id("id"),
+                big_integer("at"),
+                text("principal"),
+                text_null("origin"),
+                text("action"),
+                text("resource"),
+                uuid_null("project_id"),
+                text("verdict"),
+                text("reason"),
+                big_integer("count"),
+                text_null("refusal_key"),
+            ],
+        ),
+    ]
+}
+
+fn resources() -> Vec<TableCreateStatement> {
+    vec![
+        table("namespaces", [text("uid").primary_key().take(), uuid("project_id"), big_integer("created_at")]),
+        table(
+            "projects",
+            [
+                id("id"),
+                text("slug"),
+                text("name"),
+                uuid_null("owner_id"),
+                text("namespace_uid"),
+                text("namespace_name"),
+                text("settings"),
+                big_integer("created_at"),
+                big_integer("version"),
+            ],
+        ),
+        keyed(table("memberships", [uuid("project_id"), uuid("user_id"), text("role")]), ["project_id", "user_id"])
+            .foreign_key(&mut reference("project_id", "projects", ForeignKeyAction::Cascade))
+            .take(),
+        table(
+            "services",
+            [id("id"), uuid("project_id"), text("name"), text("config"), text("source"), big_integer("created_at"), big_integer("version")],
+        )
+        .foreign_key(&mut reference("project_id", "projects", ForeignKeyAction::Restrict))
+        .take(),
+        table(
+            "deployment_groups",
+            [
+                id("id"),
+                uuid("project_id"),
+                text("slug"),
+                text("name"),
+                text("group_type"),
+                text("settings"),
+                big_integer("created_at"),
+                big_integer("version"),
+            ],
+        )
+        .foreign_key(&mut reference("project_id", "projects", ForeignKeyAction::Restrict))
+        .take(),
+        table(
+            "scopes",
+            [
+                id("id"),
+                uuid("group_id"),
+                text("slug"),
+                text("name"),
+                uuid_null("cluster_id"),
+                text("settings"),
+                big_integer_null("monitor_log_delete_after_seconds"),
+                big_integer("created_at"),
+                big_integer("version"),
+            ],
+        )
+        .foreign_key(&mut reference("group_id", "deployment_groups", ForeignKeyAction::Cascade))
+        .take(),
+        table(
+            "deployments",
+            [
+                id("id"),
+                uuid("project_id"),
+                uuid("group_id"),
+                text("slug"),
+                text("name"),
+                uuid_null("scope_id"),
+                uuid_null("service_id"),
+                text("settings"),
+                big_integer("created_at"),
+                big_integer("version"),
+            ],
+        )
+        .foreign_key(&mut reference("project_id", "projects", ForeignKeyAction::Restrict))
+        .foreign_key(&mut reference("group_id", "deployment_groups", ForeignKeyAction::Restrict))
+        .foreign_key(&mut reference("scope_id", "scopes", ForeignKeyAction::Restrict))
+        .foreign_key(&mut reference("service_id", "services", ForeignKeyAction::Restrict))
+        .take(),
+    ]
+}
+
+fn runs() -> Vec<TableCreateStatement> {
+    vec![
+        table("plans", [binary("hash").primary_key().take(), text("json")]),
+        table(
+            "runs",
+            [
+                id("id"),
+                uuid("project_id"),
+                uuid("deployment_id"),
+                text("kind"),
+                text("state"),
+                text("message"),
+                text("requested_by"),
+                text("origin"),
+                text("context"),
+                binary("plan_hash"),
+                text("first_steps"),
+                big_integer("step_count"),
+                boolean("ready"),
+                uuid_null("worker_id"),
+                big_integer("epoch"),
+                big_integer("last_seq"),
+                big_integer("queued_at"),
+                big_integer_null("started_at"),
+                big_integer_null("finished_at"),
+                uuid_null("release_id"),
+                big_integer("log_size"),
+            ],
+        )
+        .foreign_key(&mut reference("deployment_id", "deployments", ForeignKeyAction::Restrict))
+        .take(),
+        keyed(
+            table(
+                "run_steps",
+                [
+                    uuid("run_id"),
+                    big_integer("idx"),
+                    text("name"),
+                    big_integer_null("parent"),
+                    text("state"),
+                    big_integer("attempt"),
+                    text("message"),
+                    text_null("output"),
+                    big_integer_null("started_at"),
+                    big_integer_null("finished_at"),
+                    big_integer_null("next_attempt_at"),
+                    big_integer_null("deadline_at"),
+                    text_null("handle"),
+                    big_integer("reported"),
+                ],
+            ),
+            ["run_id", "idx"],
+        ),
+        table(
+            "run_events",
+            [
+                big_pk_auto("position"),
+                uuid("run_id"),
+                uuid("project_id"),
+                big_integer("seq"),
+                big_integer("at"),
+                big_integer("epoch"),
+                text("kind"),
+                text_null("state"),
+                big_integer_null("step"),
+                text_null("name"),
+                big_integer_null("parent"),
+                big_integer_null("attempt"),
+                text("message"),
+                uuid_null("command_id"),
+                text_null("report_id"),
+            ],
+        ),
+        keyed(
+            table(
+                "log_chunks",
+                [uuid("run_id"), big_integer("end_offset"), big_integer("start_offset"), big_integer("step"), big_integer("at"), text("text")],
+            ),
+            ["run_id", "end_offset"],
+        ),
+        table("workers", [id("id"), big_integer("registered_at"), big_integer("lease_until")]),
+        table("request_keys", [text("request_key").primary_key().take(), binary("content"), uuid("run_id"), big_integer("created_at")]),
+    ]
+}
+
+fn results() -> Vec<TableCreateStatement> {
+    vec![
+        table("releases", [id("id"), uuid("deployment_id"), uuid("run_id"), binary("plan_hash"), text("config"), big_integer("created_at")]),
+        table(
+            "deployed_services",
+            [
+                id("id"),
+                uuid("project_id"),
+                uuid("deployment_id"),
+                uuid_null("cluster_id"),
+                text("state"),
+                uuid("release_id"),
+                uuid("run_id"),
+                big_integer("updated_at"),
+            ],
+        ),
+    ]
+}

@@ -1,0 +1,133 @@
+//! Projects and who belongs to them.
+
+use async_trait::async_trait;
+use eyrie_core::{
+    Result,
+    id::{ProjectId, UserId},
+    model::{AuditEntry, Membership, Project, Role},
+    name::Slug,
+    store::{MemberStore, Page, PageRequest, ProjectStore},
+};
+use sea_orm::{
+    ColumnTrait, Condition, EntityTrait, IntoActiveModel, Order, QueryFilter, QuerySelect, QueryTrait,
+    sea_query::{Expr, OnConflict},
+};
+
+use crate::{
+    audit,
+    entity::{
+        audit_entry, membership, namespace,
+        project::{Column, Entity, Model},
+    },
+    error::Failure,
+    listing::{all_found, found, listed},
+    store::SeaStore,
+    version::{deleted, updated},
+    writer::Class,
+};
+
+#[async_trait]
+impl ProjectStore for SeaStore {
+    async fn create_project(&self, project: &Project, audit: &AuditEntry) -> Result<()> {
+        let (row, uid, entry) = (Model::from(project), namespace::Model::from(project), audit_entry::Model::from(audit));
+        self.write(Class::Request, "create project", move |tx| async move {
+            namespace::Entity::insert(uid.into_active_model()).exec_without_returning(&*tx).await?;
+            Entity::insert(row.into_active_model()).exec_without_returning(&*tx).await?;
+            audit::keep(&tx, entry).await?;
+            tx.commit().await
+        })
+        .await
+    }
+
+    async fn project(&self, id: ProjectId) -> Result<Project> {
+        found(self.read(), "project", Entity::find_by_id(id.uuid())).await
+    }
+
+    async fn project_by_slug(&self, slug: &Slug) -> Result<Project> {
+        found(self.read(), "project", Entity::find().filter(Column::Slug.eq(slug.as_str()))).await
+    }
+
+    async fn projects(&self, member: Option<UserId>, page: PageRequest) -> Result<Page<Project>> {
+        let mut select = Entity::find();
+        if let Some(member) = member {
+            let joined = membership::Entity::find()
+                .select_only()
+                .column(membership::Column::ProjectId)
+                .filter(membership::Column::UserId.eq(member.uuid()))
+                .into_query();
+            select = select.filter(Condition::any().add(Column::OwnerId.eq(member.uuid())).add(Column::Id.in_subquery(joined)));
+        }
+        listed(self.read(), "project", select, (Column::Id, Order::Asc), page, |project: &Project| project.id.uuid()).await
+    }
+
+    async fn update_project(&self, project: &Project, audit: &AuditEntry) -> Result<()> {
+        let (row, entry) = (Model::from(project), audit_entry::Model::from(audit));
+        self.write(Class::Request, "update project", move |tx| async move {
+            let done = Entity::update_many()
+                .col_expr(Column::Slug, Expr::value(row.slug))
+                .col_expr(Column::Name, Expr::value(row.name))
+                .col_expr(Column::OwnerId, Expr::value(row.owner_id))
+                .col_expr(Column::Settings, Expr::value(row.settings))
+                .col_expr(Column::Version, Expr::value(row.version + 1))
+                .filter(Column::Id.eq(row.id))
+                .filter(Column::Version.eq(row.version))
+                .exec(&*tx)
+                .await?;
+            updated::<Entity>(&tx, "project", row.id, Column::Id, done).await?;
+            audit::keep(&tx, entry).await?;
+            tx.commit().await
+        })
+        .await
+    }
+
+    async fn delete_project(&self, id: ProjectId, audit: &AuditEntry) -> Result<()> {
+        let entry = audit_entry::Model::from(audit);
+        self.write(Class::Request, "delete project", move |tx| async move {
+            let done = Entity::delete_by_id(id.uuid()).exec(&*tx).await;
+            deleted("project", "the project still has groups or services", done)?;
+            audit::keep(&tx, entry).await?;
+            tx.commit().await
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl MemberStore for SeaStore {
+    async fn set_membership(&self, membership: &Membership, audit: &AuditEntry) -> Result<()> {
+        let (row, entry) = (membership::Model::from(membership), audit_entry::Model::from(audit));
+        self.write(Class::Request, "set membership", move |tx| async move {
+            let replace = OnConflict::columns([membership::Column::ProjectId, membership::Column::UserId])
+                .update_column(membership::Column::Role)
+                .to_owned();
+            let insert = membership::Entity::insert(row.into_active_model()).on_conflict(replace);
+            let done = insert.exec_without_returning(&*tx).await;
+            done.map_err(|error| Failure::from(error).on_reference_missing("project"))?;
+            audit::keep(&tx, entry).await?;
+            tx.commit().await
+        })
+        .await
+    }
+
+    async fn remove_membership(&self, project: ProjectId, user: UserId, audit: &AuditEntry) -> Result<()> {
+        let entry = audit_entry::Model::from(audit);
+        self.write(Class::Request, "remove membership", move |tx| async move {
+            let done = membership::Entity::delete_by_id((project.uuid(), user.uuid())).exec(&*tx).await;
+            deleted("membership", "the membership is in use", done)?;
+            audit::keep(&tx, entry).await?;
+            tx.commit().await
+        })
+        .await
+    }
+
+    async fn role_in(&self, project: ProjectId, user: UserId) -> Result<Option<Role>> {
+        let select = membership::Entity::find_by_id((project.uuid(), user.uuid()));
+        let found: Vec<Membership> = all_found(self.read(), "membership", select).await?;
+        Ok(found.first().map(|membership| membership.role))
+    }
+
+    async fn memberships(&self, project: ProjectId) -> Result<Vec<Membership>> {
+        let select = membership::Entity::find().filter(membership::Column::ProjectId.eq(project.uuid()));
+        all_found(self.read(), "membership", select).await
+    }
+}

@@ -1,0 +1,193 @@
+//! Queueing runs.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+use eyrie_core::{
+    Result, Timestamp,
+    id::{DeploymentId, RunId},
+    model::{Run, RunEvent, RunEventBody, RunRow, Step},
+    store::{Enqueue, Enqueued, EventRow, RequestKey},
+};
+use sea_orm::{FromQueryResult, Value, prelude::Uuid};
+
+use crate::{
+    audit,
+    entity::{
+        audit_entry,
+        column::{hash, micros},
+        request_key, run,
+    },
+    error::Failure,
+    row_statement::{RowStatement, Rows},
+    run::write::{insert_events, insert_steps},
+    store::{SeaStore, now},
+    writer::{Class, WriteTx},
+};
+
+const KEYS: RowStatement = RowStatement {
+    columns: "request_key",
+    then: "SELECT k.* FROM v CROSS JOIN request_keys k WHERE k.request_key = v.request_key",
+};
+const KEEP_KEYS: RowStatement = RowStatement {
+    columns: "request_key,content,run_id,created_at",
+    then: "INSERT INTO request_keys (request_key, content, run_id, created_at) \
+        SELECT request_key, content, run_id, created_at FROM v WHERE request_key IS NOT NULL",
+};
+const RUNS: RowStatement = RowStatement { columns: "id", then: "SELECT r.* FROM v CROSS JOIN runs r WHERE r.id = v.id" };
+const DEPLOYMENTS: RowStatement = RowStatement {
+    columns: "id",
+    then: "SELECT d.id, EXISTS (SELECT 1 FROM runs c WHERE c.deployment_id = d.id AND c.finished_at IS NULL \
+        AND (c.state <> 'queued' OR c.ready)) AS has_current FROM v CROSS JOIN deployments d WHERE d.id = v.id",
+};
+const KEEP_PLANS: RowStatement = RowStatement {
+    columns: "hash,json",
+    then: "INSERT INTO plans (hash, json) SELECT hash, json FROM v WHERE hash IS NOT NULL ON CONFLICT (hash) DO NOTHING",
+};
+const KEEP_RUNS: RowStatement = RowStatement {
+    columns: "id,project_id,deployment_id,kind,state,message,requested_by,origin,context,plan_hash,first_steps,step_count,ready,\
+        worker_id,epoch,last_seq,queued_at,started_at,finished_at,release_id,log_size",
+    then: "INSERT INTO runs (id, project_id, deployment_id, kind, state, message, requested_by, origin, context, plan_hash, first_steps, \
+        step_count, ready, worker_id, epoch, last_seq, queued_at, started_at, finished_at, release_id, log_size) SELECT id, project_id, \
+        deployment_id, kind, state, message, requested_by, origin, context, plan_hash, first_steps, step_count, ready, worker_id, epoch, \
+        last_seq, queued_at, started_at, finished_at, release_id, log_size FROM v WHERE id IS NOT NULL",
+};
+
+#[derive(Debug, FromQueryResult)]
+struct Place {
+    id: Uuid,
+    has_current: bool,
+}
+
+/// What is known about keys: what the request said, and the run that it made.
+type Keys = HashMap<String, ([u8; 32], Run)>;
+
+/// Queues the runs, all in one transaction.
+pub(super) async fn enqueue(store: &SeaStore, runs: &[Enqueue]) -> Result<Vec<Result<Enqueued>>> {
+    if runs.is_empty() {
+        return Ok(Vec::new());
+    }
+    let runs = runs.to_vec();
+    store.write(Class::Engine, "enqueue", move |tx| async move {
+        let at = now();
+        let mut keys = known_keys(&tx, &runs).await?;
+        let mut places = places(&tx, &runs).await?;
+        let mut answers = Vec::with_capacity(runs.len());
+        let mut new = Vec::new();
+        for request in &runs {
+            let answer = queue_one(request, at, &mut keys, &mut places);
+            if let Ok(Enqueued { run, is_new: true }) = &answer {
+                new.push((request, run.clone()));
+            }
+            answers.push(answer.map_err(|failure| failure.into_error("enqueue")));
+        }
+        if !new.is_empty() {
+            keep(&tx, &new, at).await?;
+            tx.commit().await?;
+        }
+        Ok(answers)
+    })
+    .await
+}
+
+fn queue_one(request: &Enqueue, at: Timestamp, keys: &mut Keys, places: &mut HashMap<Uuid, bool>) -> Result<Enqueued, Failure> {
+    if let Some(RequestKey { key, content }) = &request.request_key
+        && let Some((kept, run)) = keys.get(key)
+    {
+        if kept == content {
+            return Ok(Enqueued { run: run.clone(), is_new: false });
+        }
+        return Err(Failure::conflict("request key", "the same key was used for a request with other content"));
+    }
+    let has_current = places.get_mut(&request.run.deployment_id.uuid()).ok_or_else(|| Failure::missing("deployment"))?;
+    let ready = !std::mem::replace(has_current, true);
+    let run = Run::from_row(RunRow { queued_at: at, ready, last_seq: 1, ..request.run.row().clone() });
+    if let Some(RequestKey { key, content }) = &request.request_key {
+        keys.insert(key.clone(), (*content, run.clone()));
+    }
+    Ok(Enqueued { run, is_new: true })
+}
+
+async fn known_keys(tx: &WriteTx, requests: &[Enqueue]) -> Result<Keys, Failure> {
+    let asked: HashSet<&str> = requests.iter().filter_map(|request| Some(request.request_key.as_ref()?.key.as_str())).collect();
+    let kept: Vec<request_key::Model> = KEYS.read(&**tx, asked.into_iter().map(|key| [Value::from(key)]).collect()).await?;
+    let rows: Rows = kept.iter().map(|key| [Value::from(key.run_id)]).collect();
+    let mut runs = HashMap::new();
+    for row in RUNS.read::<run::Model>(&**tx, rows).await? {
+        let run = Run::try_from(row)?;
+        runs.insert(run.id, run);
+    }
+    let mut keys = Keys::new();
+    for key in kept {
+        let run = runs.get(&RunId::from_uuid(key.run_id)).cloned();
+        let run = run.ok_or_else(|| Failure::Stored("a request key without its run".into()))?;
+        keys.insert(key.request_key, (hash(key.content)?, run));
+    }
+    Ok(keys)
+}
+
+/// The deployments that exist, and whether a run of theirs has its turn.
+async fn places(tx: &WriteTx, requests: &[Enqueue]) -> Result<HashMap<Uuid, bool>, Failure> {
+    let asked: HashSet<DeploymentId> = requests.iter().map(|request| request.run.deployment_id).collect();
+    let rows = asked.into_iter().map(|deployment| [Value::from(deployment.uuid())]).collect();
+    let found: Vec<Place> = DEPLOYMENTS.read(&**tx, rows).await?;
+    Ok(found.into_iter().map(|place| (place.id, place.has_current)).collect())
+}
+
+async fn keep(tx: &WriteTx, new: &[(&Enqueue, Run)], at: Timestamp) -> Result<(), Failure> {
+    let plans: HashMap<_, _> = new.iter().map(|(request, run)| (run.plan_hash, request.plan_json.as_str())).collect();
+    let plans: Rows = plans.into_iter().map(|(hash, json)| [hash.as_bytes().to_vec().into(), json.into()]).collect();
+    KEEP_PLANS.execute(&**tx, plans).await?;
+    KEEP_RUNS.execute(&**tx, new.iter().map(|(_, run)| row(run::Model::from(run))).collect()).await?;
+    let steps: Vec<&Step> = new.iter().flat_map(|(request, _)| &request.steps).collect();
+    insert_steps(tx, steps.into_iter()).await?;
+    let events: Vec<EventRow> = new.iter().map(|(_, run)| queued(run, at)).collect();
+    insert_events(tx, events.iter()).await?;
+    let keys: Rows = new
+        .iter()
+        .filter_map(|(request, run)| Some((request.request_key.as_ref()?, run)))
+        .map(|(key, run)| [key.key.as_str().into(), key.content.to_vec().into(), run.id.uuid().into(), micros(at).into()])
+        .collect();
+    KEEP_KEYS.execute(&**tx, keys).await?;
+    audit::keep_all(tx, new.iter().map(|(request, _)| audit_entry::Model::from(&request.audit))).await
+}
+
+fn queued(run: &Run, at: Timestamp) -> EventRow {
+    let event = RunEvent {
+        run_id: run.id,
+        project_id: run.project_id,
+        seq: 1,
+        at,
+        epoch: run.epoch,
+        body: RunEventBody::Run { state: run.state, message: run.message.clone() },
+    };
+    EventRow { event: Arc::new(event), command: None, report_id: None }
+}
+
+fn row(run: run::Model) -> [Value; 21] {
+    [
+        run.id.into(),
+        run.project_id.into(),
+        run.deployment_id.into(),
+        run.kind.into(),
+        run.state.into(),
+        run.message.into(),
+        run.requested_by.into(),
+        run.origin.into(),
+        run.context.into(),
+        run.plan_hash.into(),
+        run.first_steps.into(),
+        run.step_count.into(),
+        run.ready.into(),
+        run.worker_id.into(),
+        run.epoch.into(),
+        run.last_seq.into(),
+        run.queued_at.into(),
+        run.started_at.into(),
+        run.finished_at.into(),
+        run.release_id.into(),
+        run.log_size.into(),
+    ]
+}

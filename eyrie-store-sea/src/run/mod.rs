@@ -1,0 +1,84 @@
+//! Runs: queued, claimed, and advanced by commands.
+
+mod claim;
+mod enqueue;
+mod load;
+mod poll;
+mod record;
+mod write;
+
+use async_trait::async_trait;
+use eyrie_core::{
+    Result,
+    id::{RunId, WorkerId},
+    model::{Plan, PlanHash, Run, Step},
+    store::{Claim, Command, Enqueue, Enqueued, Page, PageRequest, Poll, RecordError, Recorded, RunFilter, RunStore},
+};
+use sea_orm::{ColumnTrait, EntityTrait, Order, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
+
+use crate::{
+    entity::{
+        deployment, plan,
+        run::{Column, Entity},
+        run_step,
+    },
+    listing::{all_found, found, listed},
+    store::SeaStore,
+};
+
+#[async_trait]
+impl RunStore for SeaStore {
+    async fn enqueue(&self, runs: &[Enqueue]) -> Result<Vec<Result<Enqueued>>> {
+        enqueue::enqueue(self, runs).await
+    }
+
+    async fn run(&self, id: RunId) -> Result<Run> {
+        found(self.read(), "run", Entity::find_by_id(id.uuid())).await
+    }
+
+    async fn runs(&self, filter: RunFilter, page: PageRequest) -> Result<Page<Run>> {
+        let mut select = Entity::find();
+        if let Some(project) = filter.project {
+            select = select.filter(Column::ProjectId.eq(project.uuid()));
+        }
+        if let Some(deployment) = filter.deployment {
+            select = select.filter(Column::DeploymentId.eq(deployment.uuid()));
+        }
+        if let Some(service) = filter.service {
+            let deployments = deployment::Entity::find()
+                .select_only()
+                .column(deployment::Column::Id)
+                .filter(deployment::Column::ServiceId.eq(service.uuid()));
+            select = select.filter(Column::DeploymentId.in_subquery(deployments.into_query()));
+        }
+        if let Some(state) = filter.state {
+            select = select.filter(Column::State.eq(state.as_str()));
+            if !state.is_terminal() {
+                // Says the same once more, in the words of the index over runs that have not ended.
+                select = select.filter(Column::FinishedAt.is_null());
+            }
+        }
+        listed(self.read(), "run", select, (Column::Id, Order::Desc), page, |run: &Run| run.id.uuid()).await
+    }
+
+    async fn steps(&self, run: RunId) -> Result<Vec<Step>> {
+        let select = run_step::Entity::find().filter(run_step::Column::RunId.eq(run.uuid())).order_by_asc(run_step::Column::Idx);
+        all_found(self.read(), "steps", select).await
+    }
+
+    async fn plan(&self, hash: PlanHash) -> Result<Plan> {
+        found(self.read(), "plan", plan::Entity::find_by_id(hash.as_bytes().to_vec())).await
+    }
+
+    async fn poll(&self, worker: WorkerId) -> Result<Poll> {
+        poll::poll(self, worker).await
+    }
+
+    async fn claim(&self, worker: WorkerId, limit: u32) -> Result<Vec<Claim>> {
+        claim::claim(self, worker, limit).await
+    }
+
+    async fn record(&self, commands: &[Command]) -> Result<Vec<Result<Recorded, RecordError>>> {
+        record::record(self, commands).await
+    }
+}

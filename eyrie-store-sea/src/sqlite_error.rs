@@ -1,0 +1,106 @@
+//! What SQLite's result codes mean.
+
+use sea_orm::{DbErr, RuntimeErr, SqlxError, sqlx};
+
+/// What kind of fault the database reported.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// No room left on the device.
+    Full,
+    /// Somebody else holds the database.
+    Busy,
+    /// No connection to be had.
+    Unreachable,
+    /// A unique value is taken: which.
+    Taken(&'static str),
+    /// A reference is broken.
+    Reference,
+    /// The file is damaged.
+    Damaged,
+    /// Anything else.
+    Other,
+}
+
+const BUSY: i32 = 5;
+const LOCKED: i32 = 6;
+const CORRUPT: i32 = 11;
+const FULL: i32 = 13;
+const CANNOT_OPEN: i32 = 14;
+const NOT_A_DATABASE: i32 = 26;
+/// The shared-memory file could not grow, which happens when the device is full.
+const IO_SHARED_MEMORY_SIZE: i32 = 10 | (19 << 8);
+const CONSTRAINT_FOREIGN_KEY: i32 = 19 | (3 << 8);
+const CONSTRAINT_PRIMARY_KEY: i32 = 19 | (6 << 8);
+const CONSTRAINT_UNIQUE: i32 = 19 | (8 << 8);
+
+impl Fault {
+    /// What `error` means.
+    pub(crate) fn of(error: &DbErr) -> Self {
+        match error {
+            DbErr::ConnectionAcquire(_) => Self::Unreachable,
+            DbErr::Conn(RuntimeErr::SqlxError(error)) => match Self::of_sqlx(error) {
+                Self::Other => Self::Unreachable,
+                fault => fault,
+            },
+            DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error)) => Self::of_sqlx(error),
+            _ => Self::Other,
+        }
+    }
+
+    fn of_sqlx(error: &SqlxError) -> Self {
+        let error = match error {
+            SqlxError::Database(error) => error,
+            SqlxError::Io(error) if error.kind() == std::io::ErrorKind::StorageFull => return Self::Full,
+            SqlxError::Io(_) | SqlxError::PoolTimedOut | SqlxError::PoolClosed | SqlxError::WorkerCrashed => return Self::Unreachable,
+            _ => return Self::Other,
+        };
+        Self::of_code(error.as_ref())
+    }
+
+    fn of_code(error: &dyn sqlx::error::DatabaseError) -> Self {
+        let code: i32 = error.code().and_then(|code| code.parse().ok()).unwrap_or_default();
+        match code {
+            CONSTRAINT_UNIQUE | CONSTRAINT_PRIMARY_KEY => Self::Taken(taken(error.message())),
+            CONSTRAINT_FOREIGN_KEY => Self::Reference,
+            IO_SHARED_MEMORY_SIZE => Self::Full,
+            _ => match code & 0xff {
+                FULL => Self::Full,
+                BUSY | LOCKED => Self::Busy,
+                CANNOT_OPEN => Self::Unreachable,
+                CORRUPT | NOT_A_DATABASE => Self::Damaged,
+                _ => Self::Other,
+            },
+        }
+    }
+}
+
+/// The unique thing that SQLite's message names by its columns.
+fn taken(message: &str) -> &'static str {
+    let columns = message.rsplit_once(": ").map_or(message, |(_, columns)| columns);
+    let first = columns.split(',').map(str::trim).next_back().unwrap_or_default();
+    match first {
+        "projects.slug" => "a project of that slug",
+        "namespaces.uid" | "projects.namespace_uid" => "a namespace of that uid",
+        "deployment_groups.slug" => "a group of that slug",
+        "scopes.slug" => "a scope of that slug",
+        "deployments.slug" => "a deployment of that slug",
+        "services.name" => "a service of that name",
+        "users.name" => "a user of that name",
+        "tokens.secret_hash" => "a token of that secret",
+        "workers.id" => "a worker of that id",
+        "request_keys.request_key" => "a request of that key",
+        _ => "a thing of that id",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::taken;
+
+    #[test]
+    fn messages_name_the_thing() {
+        assert_eq!(taken("UNIQUE constraint failed: projects.slug"), "a project of that slug");
+        assert_eq!(taken("UNIQUE constraint failed: deployments.group_id, deployments.slug"), "a deployment of that slug");
+        assert_eq!(taken("UNIQUE constraint failed: runs.id"), "a thing of that id");
+    }
+}

@@ -1,0 +1,25 @@
+//! The engine, on every store.
+
+mod cancel;
+mod feed;
+mod misbehaviour;
+mod plans;
+mod takeover;
+
+/// Runs an async test function on memory and on SQLite.
+macro_rules! on_every_store {
+    ($($(#[$doc:meta])* $name:ident;)+) => {$(
+        mod $name {
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn memory() {
+                super::$name(eyrie_tests::world::Kind::Memory).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn sqlite() {
+                super::$name(eyrie_tests::world::Kind::Sqlite).await;
+            }
+        }
+    )+};
+}
+pub(crate) use on_every_store;

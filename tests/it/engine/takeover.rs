@@ -1,0 +1,106 @@
+//! A worker goes away; another takes over what it held.
+
+use std::{sync::Arc, time::Duration};
+
+use eyrie_core::{
+    id::WorkerId,
+    model::{CrashPolicy, Plan, RunState, StepState},
+};
+use eyrie_tests::world::{Ground, Kind, World, quick, states};
+use serde_json::json;
+
+use super::on_every_store;
+
+on_every_store! {
+    a_dead_workers_run_is_taken_over_and_rerun;
+    a_probe_finds_that_it_happened;
+    needs_operator_parks_and_resume_goes_on;
+    shutdown_hands_back_between_steps;
+    shutdown_interrupts_what_does_not_end;
+}
+
+/// Claims the run as a worker that then never renews its lease.
+async fn claim_and_die(ground: &Ground, world: &World, plan: Plan) -> eyrie_core::id::RunId {
+    let run = world.start(plan).await;
+    let worker = WorkerId::new();
+    ground.store.register_worker(worker, Duration::from_millis(200)).await.unwrap();
+    let claims = ground.store.claim(worker, 10).await.unwrap();
+    assert_eq!(claims.len(), 1);
+    assert_eq!(claims[0].run.id, run);
+    run
+}
+
+fn two(policy: CrashPolicy) -> Plan {
+    Plan::builder()
+        .step("a", "gate", |s| s.on_crash(policy))
+        .step("b", "sum", |s| s.needs(["a"]).parameters(json!(["a"])))
+        .build()
+        .unwrap()
+}
+
+async fn a_dead_workers_run_is_taken_over_and_rerun(kind: Kind) {
+    let ground = Ground::new(kind).await;
+    let idle = World::without_worker(&ground).await;
+    let run = claim_and_die(&ground, &idle, two(CrashPolicy::Rerun)).await;
+    let world = World::on(&ground, quick()).await;
+    world.gate.permits.add_permits(1);
+    let view = world.end_of(run).await;
+    assert_eq!((view.run.state, view.run.epoch), (RunState::Succeeded, 2));
+    assert_eq!((view.steps[0].attempt, view.steps[1].attempt), (2, 1));
+}
+
+async fn a_probe_finds_that_it_happened(kind: Kind) {
+    let ground = Ground::new(kind).await;
+    let idle = World::without_worker(&ground).await;
+    let run = claim_and_die(&ground, &idle, two(CrashPolicy::Probe)).await;
+    let world = World::on(&ground, quick()).await;
+    let view = world.end_of(run).await;
+    assert_eq!(view.run.state, RunState::Succeeded);
+    assert_eq!((view.steps[0].attempt, view.steps[0].output.clone()), (1, Some(json!("probed"))));
+}
+
+async fn needs_operator_parks_and_resume_goes_on(kind: Kind) {
+    let ground = Ground::new(kind).await;
+    let idle = World::without_worker(&ground).await;
+    let run = claim_and_die(&ground, &idle, two(CrashPolicy::NeedsOperator)).await;
+    let world = World::on(&ground, quick()).await;
+    let view = world.until(run, RunState::Parked).await;
+    assert!(view.run.message.contains("resume or cancel"), "{}", view.run.message);
+    assert_eq!(states(&view), [StepState::Pending, StepState::Pending]);
+    world.gate.permits.add_permits(1);
+    world.me.resume_run(run, "I looked").await.unwrap();
+    assert_eq!(world.end_of(run).await.run.state, RunState::Succeeded);
+}
+
+async fn shutdown_hands_back_between_steps(kind: Kind) {
+    let ground = Ground::new(kind).await;
+    let first = World::on(&ground, eyrie_core::engine::WorkerOptions { shutdown_grace: Duration::from_secs(10), ..quick() }).await;
+    let run = first.start(two(CrashPolicy::Rerun)).await;
+    first.gate.wait_begun(1).await;
+    let (permits, eyrie) = (Arc::clone(&first.gate.permits), first.eyrie.clone());
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        permits.add_permits(1);
+    });
+    eyrie.shutdown().await;
+    let second = World::on(&ground.another().await, quick()).await;
+    let view = second.end_of(run).await;
+    assert_eq!(view.run.state, RunState::Succeeded);
+    assert_eq!((view.run.epoch, view.steps[0].attempt, view.steps[1].attempt), (2, 1, 1), "no step was executed twice");
+}
+
+async fn shutdown_interrupts_what_does_not_end(kind: Kind) {
+    let ground = Ground::new(kind).await;
+    let first = World::on(&ground, quick()).await;
+    let run = first.start(two(CrashPolicy::Rerun)).await;
+    first.gate.wait_begun(1).await;
+    first.eyrie.shutdown().await;
+    let idle = World::without_worker(&ground).await;
+    let view = idle.me.run(run).await.unwrap();
+    assert_eq!((view.run.state, view.run.worker_id, view.steps[0].state), (RunState::Running, None, StepState::Pending));
+    assert_eq!(view.steps[0].message, "stopped when asked");
+    let second = World::on(&ground.another().await, quick()).await;
+    second.gate.permits.add_permits(1);
+    let view = second.end_of(run).await;
+    assert_eq!((view.run.state, view.steps[0].attempt), (RunState::Succeeded, 2));
+}

@@ -1,0 +1,193 @@
+//! A platform over a store, with a deployment to run plans against.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use eyrie_core::{
+    Acting, Eyrie, EyrieBuilder,
+    engine::WorkerOptions,
+    id::RunId,
+    memory::MemoryStore,
+    model::{Deployment, NewDeployment, NewGroup, NewProject, Plan, Principal, RunEvent, RunState, StepState},
+    platform::RunView,
+    store::Store,
+};
+use eyrie_store_sea::SeaStore;
+
+use crate::actions::{Blocking, Chatty, Deaf, Echo, Flaky, Gate, Panicking, Sum};
+
+/// Which store a test runs on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// In memory.
+    Memory,
+    /// SQLite in a file.
+    Sqlite,
+}
+
+/// A store, and the folder that it may live in.
+#[derive(Debug, Clone)]
+pub struct Ground {
+    /// The store.
+    pub store: Arc<dyn Store>,
+    /// The folder.
+    pub dir: Arc<tempfile::TempDir>,
+    kind: Kind,
+}
+
+impl Ground {
+    /// A new, empty store.
+    pub async fn new(kind: Kind) -> Self {
+        let dir = Arc::new(tempfile::tempdir().expect("a temporary folder"));
+        let store: Arc<dyn Store> = match kind {
+            Kind::Memory => Arc::new(MemoryStore::new()),
+            Kind::Sqlite => Arc::new(open(&dir.path().join("eyrie.db")).await),
+        };
+        Self { store, dir, kind }
+    }
+
+    /// The same data as another process would see it.
+    pub async fn another(&self) -> Self {
+        let store = match self.kind {
+            Kind::Memory => Arc::clone(&self.store),
+            Kind::Sqlite => Arc::new(open(&self.dir.path().join("eyrie.db")).await),
+        };
+        Self { store, ..self.clone() }
+    }
+}
+
+/// The SQLite store in that file.
+pub async fn open(path: &Path) -> SeaStore {
+    SeaStore::open(&format!("sqlite:{}", path.display())).await.expect("the store opens")
+}
+
+/// Options that make tests quick: a lease of one second and short graces.
+pub fn quick() -> WorkerOptions {
+    WorkerOptions {
+        lease: Duration::from_secs(1),
+        poll: Duration::from_millis(100),
+        cancel_grace: Duration::from_millis(300),
+        shutdown_grace: Duration::from_millis(300),
+        ..WorkerOptions::default()
+    }
+}
+
+/// A running platform.
+#[derive(Debug, Clone)]
+pub struct World {
+    /// The platform.
+    pub eyrie: Eyrie,
+    /// The local operator.
+    pub me: Acting,
+    /// Something to run plans against.
+    pub deployment: Deployment,
+    /// The gate behind the action `gate`.
+    pub gate: Gate,
+    /// What it stands on, kept as long as it stands.
+    pub ground: Ground,
+}
+
+impl World {
+    /// A platform with all test actions on the ground.
+    pub async fn on(ground: &Ground, options: WorkerOptions) -> Self {
+        let gate = Gate::default();
+        Self::built(builder(ground, gate.clone()).worker(options), gate, ground.clone()).await
+    }
+
+    /// A platform without a worker.
+    pub async fn without_worker(ground: &Ground) -> Self {
+        let gate = Gate::default();
+        Self::built(builder(ground, gate.clone()).without_worker(), gate, ground.clone()).await
+    }
+
+    async fn built(builder: EyrieBuilder, gate: Gate, ground: Ground) -> Self {
+        let eyrie = builder.start().await.expect("the platform starts");
+        let me = eyrie.acting_as(Principal::local_operator());
+        let deployment = deployment(&me, "one").await;
+        Self { eyrie, me, deployment, gate, ground }
+    }
+
+    /// Starts the plan.
+    pub async fn start(&self, plan: Plan) -> RunId {
+        self.me.run_plan(self.deployment.id, plan).await.expect("the plan is queued").id
+    }
+
+    /// Starts the plan and waits for its end.
+    pub async fn run(&self, plan: Plan) -> RunView {
+        let run = self.start(plan).await;
+        self.end_of(run).await
+    }
+
+    /// Waits for the run's end.
+    pub async fn end_of(&self, run: RunId) -> RunView {
+        self.events_of(run).await;
+        self.me.run(run).await.expect("the run can be read")
+    }
+
+    /// Follows the run from its beginning to its end.
+    pub async fn events_of(&self, run: RunId) -> Vec<Arc<RunEvent>> {
+        let mut stream = self.me.follow_run(run, 0).await.expect("the run can be followed");
+        let mut events = Vec::new();
+        let all = async {
+            while let Some(event) = stream.next().await.expect("the stream goes on") {
+                events.push(event);
+            }
+        };
+        let ended = tokio::time::timeout(Duration::from_secs(60), all).await;
+        assert!(ended.is_ok(), "run {run} never ended; last event: {:?}", events.last());
+        events
+    }
+
+    /// Waits until the run is in that state.
+    pub async fn until(&self, run: RunId, state: RunState) -> RunView {
+        let reached = async {
+            loop {
+                let view = self.me.run(run).await.expect("the run can be read");
+                if view.run.state == state {
+                    return view;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        match tokio::time::timeout(Duration::from_secs(30), reached).await {
+            Ok(view) => view,
+            Err(_) => panic!("run {run} never became {state}: {:?}", self.me.run(run).await),
+        }
+    }
+}
+
+/// The deployment of that slug in the test group; made if need be.
+pub async fn deployment(me: &Acting, slug: &str) -> Deployment {
+    let project = match me.create_project(NewProject::new("test").expect("a slug")).await {
+        Ok(project) => project,
+        Err(_) => me.project_by_slug(&"test".parse().expect("a slug")).await.expect("the project"),
+    };
+    let group = match me.create_group(project.id, NewGroup::new("group", "test").expect("a slug")).await {
+        Ok(group) => group,
+        Err(_) => me.groups(project.id, Default::default()).await.expect("groups").items.remove(0),
+    };
+    match me.create_deployment(group.id, NewDeployment::new(slug).expect("a slug")).await {
+        Ok(deployment) => deployment,
+        Err(_) => {
+            let filter = eyrie_core::store::DeploymentFilter { group: Some(group.id), ..Default::default() };
+            let all = me.deployments(filter, Default::default()).await.expect("deployments").items;
+            all.into_iter().find(|deployment| deployment.slug.as_str() == slug).expect("the deployment")
+        }
+    }
+}
+
+/// The states of the run's planned steps, in order.
+pub fn states(view: &RunView) -> Vec<StepState> {
+    view.steps.iter().filter(|step| step.parent.is_none()).map(|step| step.state).collect()
+}
+
+fn builder(ground: &Ground, gate: Gate) -> EyrieBuilder {
+    Eyrie::builder(Arc::clone(&ground.store))
+        .action("echo", Echo)
+        .action("sum", Sum)
+        .action("flaky", Flaky)
+        .action("gate", gate)
+        .action("deaf", Deaf)
+        .action("blocking", Blocking)
+        .action("panicking", Panicking)
+        .action("chatty", Chatty)
+}
