@@ -1,2 +1,207 @@
-//! x
-fn main() {}
+//! Durable steps per second, and how long things take, beside the raw limits of the same file system in the same run.
+//!
+//! `cargo bench -p eyrie-benches --bench engine`. The last line on stdout is JSON.
+
+use std::{
+    error::Error,
+    path::Path,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+use eyrie_benches::{
+    percentiles::{percentile_ms, round},
+    process::cpu_time,
+    raw_sqlite::{self, RawLimits},
+};
+use eyrie_core::{
+    Acting, Eyrie,
+    engine::{Action, ActionContext, ActionError, Output, WorkerOptions},
+    id::{DeploymentId, RunId},
+    model::{NewDeployment, NewGroup, NewProject, Plan, Principal, RunState},
+};
+use eyrie_store_sea::SeaStore;
+use futures_util::{StreamExt, stream};
+use serde_json::json;
+
+const RUNS: usize = 1000;
+const STEPS: usize = 5;
+const LONG: usize = 1000;
+
+/// Does nothing, and says when it began.
+#[derive(Debug, Clone, Default)]
+struct NoOp {
+    begun: Arc<Mutex<Option<Instant>>>,
+}
+
+#[async_trait]
+impl Action for NoOp {
+    async fn run(&self, _cx: ActionContext) -> Result<Option<Output>, ActionError> {
+        if let Ok(mut begun) = self.begun.lock() {
+            begun.get_or_insert_with(Instant::now);
+        }
+        Ok(None)
+    }
+}
+
+struct Bench {
+    eyrie: Eyrie,
+    me: Acting,
+    no_op: NoOp,
+    deployments: Vec<DeploymentId>,
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(bench())
+}
+
+async fn bench() -> Result<(), Box<dyn Error>> {
+    let folder = tempfile::tempdir_in(std::env::var_os("EYRIE_BENCH_DIR").map_or_else(std::env::temp_dir, Into::into))?;
+    let store = SeaStore::open(&format!("sqlite:{}/bench.db", folder.path().display())).await?;
+    let synchronous = store.synchronous().await?;
+    println!("store: sqlite, journal_mode WAL, synchronous {synchronous} (read back)");
+
+    let before = raw_sqlite::measure(folder.path(), &synchronous, 2.0)?;
+    say_raw("before", before);
+    let no_op = NoOp::default();
+    let eyrie = Eyrie::builder(Arc::new(store)).action("no-op", no_op.clone()).worker(WorkerOptions::default()).start().await?;
+    let me = eyrie.acting_as(Principal::local_operator());
+    let project = me.create_project(NewProject::new("bench")?).await?;
+    let group = me.create_group(project.id, NewGroup::new("bench", "bench")?).await?;
+    let mut deployments = Vec::with_capacity(RUNS);
+    for n in 0..RUNS {
+        deployments.push(me.create_deployment(group.id, NewDeployment::new(format!("d{n}"))?).await?.id);
+    }
+    let bench = Bench { eyrie, me, no_op, deployments };
+
+    let sequential = bench.sequential().await?;
+    println!("1 x {LONG}: {:.0} durable steps/s; one commit a step would be {:.0}/s ({:.2}x of it)", sequential, before.single_commits_per_s, before.single_commits_per_s / sequential);
+    let (steps_per_s, rows_per_s) = bench.parallel(folder.path()).await?;
+    let mut start = bench.start_latency().await?;
+    let mut feed = bench.feed_latency().await?;
+    let idle = bench.idle().await;
+    bench.eyrie.shutdown().await;
+    std::fs::remove_file(folder.path().join("raw.db"))?;
+    let after = raw_sqlite::measure(folder.path(), &synchronous, 2.0)?;
+    say_raw("after", after);
+    let raw = RawLimits {
+        single_commits_per_s: (before.single_commits_per_s + after.single_commits_per_s) / 2.0,
+        batched_rows_per_s: (before.batched_rows_per_s + after.batched_rows_per_s) / 2.0,
+    };
+    let (start_p50, start_p99) = (percentile_ms(&mut start, 50.0), percentile_ms(&mut start, 99.0));
+    let (feed_p50, feed_p99) = (percentile_ms(&mut feed, 50.0), percentile_ms(&mut feed, 99.0));
+    println!("{RUNS} x {STEPS}: {steps_per_s:.0} durable steps/s, {rows_per_s:.0} rows/s ({:.2} of the raw batched rate)", rows_per_s / raw.batched_rows_per_s);
+    println!("1 x {LONG}: {:.2}x of one commit a step (target: at most 1.5x)", raw.single_commits_per_s / sequential);
+    println!("request -> first body: p50 {start_p50} ms, p99 {start_p99} ms (two commits: {:.3} ms)", 2000.0 / raw.single_commits_per_s);
+    println!("event -> subscriber, its commit included: p50 {feed_p50} ms, p99 {feed_p99} ms");
+    println!("waiting worker: {idle:.2} % of one core");
+    let line = json!({
+        "store": "sqlite",
+        "synchronous": synchronous,
+        "parallel_steps_per_s": steps_per_s.round(),
+        "parallel_rows_per_s": rows_per_s.round(),
+        "sequential_steps_per_s": sequential.round(),
+        "raw_single_commits_per_s": raw.single_commits_per_s.round(),
+        "raw_batched_rows_per_s": raw.batched_rows_per_s.round(),
+        "start_p50_ms": start_p50,
+        "start_p99_ms": start_p99,
+        "feed_p50_ms": feed_p50,
+        "feed_p99_ms": feed_p99,
+        "idle_cpu_percent": round(idle),
+    });
+    println!("{line}");
+    Ok(())
+}
+
+fn say_raw(when: &str, raw: RawLimits) {
+    println!("raw limits {when}: {:.0} commits/s of one row, {:.0} rows/s in commits of 100", raw.single_commits_per_s, raw.batched_rows_per_s);
+}
+
+fn chain(length: usize) -> Result<Plan, Box<dyn Error>> {
+    let plan = (0..length).fold(Plan::builder(), |plan, n| {
+        plan.step(format!("s{n}"), "no-op", |step| if n == 0 { step } else { step.needs([format!("s{}", n - 1)]) })
+    });
+    Ok(plan.build()?)
+}
+
+impl Bench {
+    async fn end(&self, run: RunId) -> Result<(), Box<dyn Error>> {
+        let mut stream = self.me.follow_run(run, 0).await?;
+        while stream.next().await?.is_some() {}
+        let state = self.me.run(run).await?.run.state;
+        if state == RunState::Succeeded { Ok(()) } else { Err(format!("run {run} is {state}").into()) }
+    }
+
+    /// Steps per second of one run of 1000 steps in a row.
+    async fn sequential(&self) -> Result<f64, Box<dyn Error>> {
+        let begun = Instant::now();
+        let run = self.me.run_plan(self.deployments[0], chain(LONG)?).await?.id;
+        self.end(run).await?;
+        Ok(LONG as f64 / begun.elapsed().as_secs_f64())
+    }
+
+    /// Steps and rows per second of 1000 runs of 5 steps each, from the first request to the last end.
+    async fn parallel(&self, folder: &Path) -> Result<(f64, f64), Box<dyn Error>> {
+        let rows_before = count_rows(folder)?;
+        let plan = chain(STEPS)?;
+        let begun = Instant::now();
+        let all = stream::iter(self.deployments.iter().copied()).map(|deployment| {
+            let plan = plan.clone();
+            async move { self.me.run_plan(deployment, plan).await.map(|run| run.id) }
+        });
+        let runs: Vec<_> = all.buffer_unordered(256).collect::<Vec<_>>().await.into_iter().collect::<Result<_, _>>()?;
+        for run in &runs {
+            self.end(*run).await?;
+        }
+        let took = begun.elapsed().as_secs_f64();
+        let rows = count_rows(folder)? - rows_before;
+        Ok(((RUNS * STEPS) as f64 / took, rows as f64 / took))
+    }
+
+    /// From the request to the begin of the first body, one at a time.
+    async fn start_latency(&self) -> Result<Vec<Duration>, Box<dyn Error>> {
+        let plan = chain(1)?;
+        let mut samples = Vec::new();
+        for n in 0..500 {
+            if let Ok(mut begun) = self.no_op.begun.lock() {
+                *begun = None;
+            }
+            let asked = Instant::now();
+            let run = self.me.run_plan(self.deployments[n % RUNS], plan.clone()).await?.id;
+            self.end(run).await?;
+            let begun = self.no_op.begun.lock().ok().and_then(|begun| *begun);
+            samples.push(begun.ok_or("no body began")?.duration_since(asked));
+        }
+        Ok(samples)
+    }
+
+    /// From the time that the store gave an event (before its commit) to its arrival at a subscriber.
+    async fn feed_latency(&self) -> Result<Vec<Duration>, Box<dyn Error>> {
+        let run = self.me.run_plan(self.deployments[0], chain(LONG)?).await?.id;
+        let mut stream = self.me.follow_run(run, 1).await?;
+        let mut samples = Vec::new();
+        while let Some(event) = stream.next().await? {
+            let late = eyrie_core::Timestamp::now().as_microsecond() - event.at.as_microsecond();
+            samples.push(Duration::from_micros(u64::try_from(late).unwrap_or(0)));
+        }
+        Ok(samples)
+    }
+
+    /// How much of one core the whole program uses while its worker waits.
+    async fn idle(&self) -> f64 {
+        let pid = std::process::id();
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let before = cpu_time(pid).unwrap_or_default();
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        (cpu_time(pid).unwrap_or_default() - before).as_secs_f64() / 5.0 * 100.0
+    }
+}
+
+/// Rows written by runs so far: each event, each run's row when it is queued, claimed and ended, each step's row when it is made,
+/// started and ended, and each audit entry.
+fn count_rows(folder: &Path) -> Result<u64, Box<dyn Error>> {
+    let connection = rusqlite::Connection::open_with_flags(folder.join("bench.db"), rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    let count = |table: &str| connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get::<_, i64>(0));
+    Ok(u64::try_from(count("run_events")? + 3 * count("runs")? + 3 * count("run_steps")? + count("audit_entries")?)?)
+}

@@ -1,1 +1,5 @@
-//! x
+//! What the benchmarks share: percentiles, processor time, and the raw limits of the disk.
+
+pub mod percentiles;
+pub mod process;
+pub mod raw_sqlite;

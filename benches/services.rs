@@ -1,2 +1,2 @@
-//! x
+//! placeholder
 fn main() {}

@@ -1,4 +1,5 @@
 //! What the tests share: worlds to run in, and actions that misbehave on purpose.
 
 pub mod actions;
+pub mod crash;
 pub mod world;

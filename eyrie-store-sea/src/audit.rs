@@ -27,7 +27,8 @@ const MAX_REFUSALS: i64 = 10_000;
 const KEEP: RowStatement = RowStatement {
     columns: "id,at,principal,origin,action,resource,project_id,verdict,reason,count,refusal_key",
     then: "INSERT INTO audit_entries (id, at, principal, origin, action, resource, project_id, verdict, reason, count, refusal_key) \
-        SELECT id, at, principal, origin, action, resource, project_id, verdict, reason, count, refusal_key FROM v WHERE id IS NOT NULL",
+        SELECT id, at, principal, origin, action, resource, project_id, verdict, reason, count, refusal_key FROM v WHERE id IS NOT NULL \
+        ON CONFLICT (id) DO NOTHING",
 };
 
 /// Keeps an entry in the transaction of what it records.
@@ -36,7 +37,7 @@ pub(crate) async fn keep(tx: &WriteTx, entry: Model) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Keeps many entries in the transaction of what they record.
+/// Keeps many entries in the transaction of what they record. One that is there already came with a command that is repeated.
 pub(crate) async fn keep_all(tx: &WriteTx, entries: impl Iterator<Item = Model>) -> Result<(), Failure> {
     let rows: Rows = entries.map(row).collect();
     KEEP.execute(&**tx, rows).await?;

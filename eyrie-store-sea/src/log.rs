@@ -86,6 +86,14 @@ impl LogStore for SeaStore {
             .filter(Column::EndOffset.gt(count(offset)))
             .filter(Column::StartOffset.lt(count(until)))
             .order_by_asc(Column::EndOffset);
-        all_found(self.read(), "run log", select).await
+        let mut found: Vec<LogChunk> = all_found(self.read(), "run log", select).await?;
+        let mut bytes = 0;
+        let fitting = found.iter().take_while(|chunk| {
+            bytes += chunk.text.len();
+            bytes <= max_bytes
+        });
+        let fitting = fitting.count().max(1);
+        found.truncate(fitting);
+        Ok(found)
     }
 }

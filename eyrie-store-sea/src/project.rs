@@ -32,7 +32,8 @@ impl ProjectStore for SeaStore {
         let (row, uid, entry) = (Model::from(project), namespace::Model::from(project), audit_entry::Model::from(audit));
         self.write(Class::Request, "create project", move |tx| async move {
             namespace::Entity::insert(uid.into_active_model()).exec_without_returning(&*tx).await?;
-            Entity::insert(row.into_active_model()).exec_without_returning(&*tx).await?;
+            let done = Entity::insert(row.into_active_model()).exec_without_returning(&*tx).await;
+            done.map_err(|error| Failure::from(error).on_reference_missing("user"))?;
             audit::keep(&tx, entry).await?;
             tx.commit().await
         })
@@ -72,7 +73,8 @@ impl ProjectStore for SeaStore {
                 .filter(Column::Id.eq(row.id))
                 .filter(Column::Version.eq(row.version))
                 .exec(&*tx)
-                .await?;
+                .await
+                .map_err(|error| Failure::from(error).on_reference_missing("user"))?;
             updated::<Entity>(&tx, "project", row.id, Column::Id, done).await?;
             audit::keep(&tx, entry).await?;
             tx.commit().await
@@ -102,7 +104,7 @@ impl MemberStore for SeaStore {
                 .to_owned();
             let insert = membership::Entity::insert(row.into_active_model()).on_conflict(replace);
             let done = insert.exec_without_returning(&*tx).await;
-            done.map_err(|error| Failure::from(error).on_reference_missing("project"))?;
+            done.map_err(|error| Failure::from(error).on_reference_missing("project or user"))?;
             audit::keep(&tx, entry).await?;
             tx.commit().await
         })

@@ -30,6 +30,8 @@ const NOT_A_DATABASE: i32 = 26;
 /// The shared-memory file could not grow, which happens when the device is full.
 const IO_SHARED_MEMORY_SIZE: i32 = 10 | (19 << 8);
 const CONSTRAINT_FOREIGN_KEY: i32 = 19 | (3 << 8);
+/// How SQLite reports a reference that restricts a deletion; there are no triggers of our own.
+const CONSTRAINT_TRIGGER: i32 = 19 | (7 << 8);
 const CONSTRAINT_PRIMARY_KEY: i32 = 19 | (6 << 8);
 const CONSTRAINT_UNIQUE: i32 = 19 | (8 << 8);
 
@@ -61,7 +63,7 @@ impl Fault {
         let code: i32 = error.code().and_then(|code| code.parse().ok()).unwrap_or_default();
         match code {
             CONSTRAINT_UNIQUE | CONSTRAINT_PRIMARY_KEY => Self::Taken(taken(error.message())),
-            CONSTRAINT_FOREIGN_KEY => Self::Reference,
+            CONSTRAINT_FOREIGN_KEY | CONSTRAINT_TRIGGER => Self::Reference,
             IO_SHARED_MEMORY_SIZE => Self::Full,
             _ => match code & 0xff {
                 FULL => Self::Full,

@@ -53,7 +53,7 @@ impl SeaStore {
     /// # Errors
     /// As for [`open`](Self::open).
     pub async fn open_with(options: Options) -> Result<Self> {
-        let Connections { path, read, write, watch } = connect(&options).await?;
+        let Connections { path, read, write, watch } = Box::pin(connect(&options)).await?;
         let shared = Shared {
             read,
             writer: Writer::new(write, options.busy_timeout),

@@ -38,9 +38,14 @@ impl WorkerStore for SeaStore {
                 Entity::insert(row.into_active_model()).exec_without_returning(&*tx).await?;
                 let forget = "DELETE FROM workers WHERE lease_until < ? AND NOT EXISTS (SELECT 1 FROM runs \
                     WHERE runs.worker_id = workers.id AND runs.state IN ('running', 'cancelling', 'undoing'))";
+                let abandoned = locks.abandoned();
+                let ids = abandoned.iter().map(|worker| worker.uuid());
+                let ended = Entity::update_many().col_expr(Column::LeaseUntil, Expr::value(0_i64)).filter(Column::Id.is_in(ids));
+                ended.exec(&*tx).await?;
                 let before = micros(at).saturating_sub(KEPT_FOR);
                 tx.execute_raw(Statement::from_sql_and_values(tx.get_database_backend(), forget, [before.into()])).await?;
                 tx.commit().await?;
+                locks.bury(&abandoned);
                 Ok(WorkerLease { worker, until })
             };
             registered.await.inspect_err(|_: &Failure| locks.let_go(worker))
@@ -70,12 +75,14 @@ impl WorkerStore for SeaStore {
     async fn retire_worker(&self, worker: WorkerId) -> Result<()> {
         let locks = self.locks().clone();
         self.write(Class::Engine, "retire worker", move |tx| async move {
-            Entity::update_many()
+            let done = Entity::update_many()
                 .col_expr(Column::LeaseUntil, Expr::value(0_i64))
                 .filter(Column::Id.eq(worker.uuid()))
-                .filter(Column::LeaseUntil.gt(0_i64))
                 .exec(&*tx)
                 .await?;
+            if done.rows_affected == 0 {
+                return Err(Failure::missing("worker"));
+            }
             tx.commit().await?;
             locks.let_go(worker);
             Ok(())

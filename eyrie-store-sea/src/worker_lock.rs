@@ -14,6 +14,9 @@ use eyrie_core::{Error, ErrorKind, Result, id::WorkerId};
 /// How often a poll looks at other workers' locks.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
+/// How old a file must be before nobody can be about to lock it.
+const SETTLED: Duration = Duration::from_secs(10);
+
 /// A folder with one locked file per worker.
 #[derive(Debug)]
 pub(crate) struct WorkerLocks {
@@ -124,6 +127,19 @@ impl WorkerLocks {
             state.dead.clear();
         }
         !self.dead_of(workers).is_empty()
+    }
+
+    /// Workers whose processes are no more, by the files that they left. Files that were just made are passed over: their
+    /// makers may not have come to lock them yet.
+    pub(crate) fn abandoned(&self) -> Vec<WorkerId> {
+        let Ok(files) = fs::read_dir(&self.folder) else { return Vec::new() };
+        let is_settled = |file: &fs::DirEntry| {
+            let changed = file.metadata().and_then(|data| data.modified()).ok();
+            changed.and_then(|at| at.elapsed().ok()).is_some_and(|age| age > SETTLED)
+        };
+        let settled = files.flatten().filter(is_settled);
+        let workers = settled.filter_map(|file| file.file_name().to_str()?.strip_suffix(".lock")?.parse().ok());
+        self.dead_of(&workers.collect::<Vec<_>>())
     }
 
     /// Takes away what dead workers left.

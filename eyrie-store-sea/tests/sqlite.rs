@@ -266,7 +266,7 @@ async fn a_run_goes_from_queue_to_end_and_frees_the_next() {
     let park = Change::Advance { settle: vec![], start: vec![], end: Some(End::Park { message: "look".into() }) };
     let command = Command { id: CommandId::new(), run_id: second.run.id, fence: Some(fence(&claims[0])), change: park, retried: false, audit: None };
     store.record(&[command]).await.unwrap()[0].as_ref().unwrap();
-    store.enqueue(&[third.clone()]).await.unwrap();
+    store.enqueue(std::slice::from_ref(&third)).await.unwrap();
     assert!(!store.poll(worker).await.unwrap().claimable, "a parked run keeps its place");
     let resume = Command::unfenced(second.run.id, Change::Resume { reason: "go".into() });
     store.record(&[resume]).await.unwrap()[0].as_ref().unwrap();

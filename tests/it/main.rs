@@ -1,3 +1,4 @@
 //! One binary for all tests over the whole.
 
+mod crash;
 mod engine;

@@ -10,17 +10,34 @@
 //!
 //! Every case is a public function of its own, over an empty store, so that one that fails can be called alone. Cases that let a
 //! lease run out wait for it in real time, a good second in all: the store's clock must move.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::missing_panics_doc, reason = "a suite of tests")]
+#![allow(clippy::cloned_ref_to_slice_refs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::missing_panics_doc, reason = "a suite of tests")]
 
+pub mod audit;
+pub mod commands;
+pub mod deployments;
+pub mod events;
 pub mod fixtures;
 pub mod groups;
+pub mod histories;
+pub mod logs;
 pub mod projects;
+pub mod queue;
+pub mod releases;
+pub mod reports;
+pub mod services;
+pub mod tokens;
+pub mod transitions;
+pub mod users;
+pub mod workers;
 
 use std::{any::Any, future::Future, panic::AssertUnwindSafe};
 
 use futures_util::FutureExt;
 
 use crate::store::Store;
+
+/// How many random histories are tried.
+const SEEDS: u64 = 20;
 
 /// Runs the cases, each on a store of its own.
 macro_rules! cases {
@@ -41,8 +58,61 @@ where
     S: Store,
 {
     cases! { fresh:
-        projects { kept_and_found, slugs_and_namespaces_are_unique, versions_guard_updates, in_use_is_not_deleted, listed_in_pages, members }
-        groups { kept_and_found, slugs_are_unique_in_the_project, versions_guard_updates, in_use_is_not_deleted, scopes_kept_and_found, scopes_in_use }
+        projects {
+            kept_and_found, slugs_and_namespaces_are_unique, versions_guard_updates, in_use_is_not_deleted, listed_in_pages,
+            members,
+        }
+        groups {
+            kept_and_found, slugs_are_unique_in_the_project, versions_guard_updates, in_use_is_not_deleted, scopes_kept_and_found,
+            scopes_in_use,
+        }
+        deployments {
+            kept_and_found, refused_when_doubled_or_astray, filtered_in_pages, versions_guard_updates, with_runs_is_not_deleted,
+        }
+        services {
+            kept_and_found, versions_guard_updates, in_use_is_not_deleted,
+        }
+        users {
+            kept_and_found, the_first_one, the_first_one_in_a_race, versions_guard_updates, sessions_end_with_an_update,
+        }
+        tokens {
+            kept_and_found, revoked,
+        }
+        audit {
+            listed, refusals_are_counted_by_the_minute, refusals_of_others_stay_apart, allowed_entries_are_not_counted,
+            entries_of_commands, entries_of_queued_runs, reading_leaves_nothing,
+        }
+        queue {
+            kept_and_found, unknown_is_not_found, request_keys, request_keys_in_a_race, equal_plans_are_shared, listed,
+            claim_starts_the_run, claim_order_and_limit, abandoned_runs_come_first, serial_per_deployment, cancel_in_the_queue,
+            parked_runs_keep_their_turn, poll, claim_needs_a_lease, claims_in_a_race, commands_to_nowhere,
+        }
+        transitions {
+            settle_start_and_end_are_one, fenced_by_worker_and_epoch, stale_attempts_are_refused, cancel_before_finish,
+            finish_before_cancel, cancel_races_finish, retry_pauses, park_and_resume, cancel_of_a_parked_run, hand_back,
+            failure_skips_the_rest, progress_and_handles, refused_among_others, repeated_commands,
+        }
+        reports {
+            oldest_unfinished_of_the_name, expected_names, unfinished_ones_end_with_their_parent, report_ids,
+            report_ids_are_the_runs_own, attempts_stay_apart, without_a_parent,
+        }
+        events {
+            run_events, feed, feed_beside_writers,
+        }
+        logs {
+            offsets_are_contiguous, read_by_offset, read_by_size, large_empty_and_astray,
+        }
+        workers {
+            register_and_renew, expiry, retire, takeover_after_expiry, takeover_after_retirement, takeover_while_cancelling,
+        }
+        releases {
+            made_by_a_deploy, state_follows_the_runs, untouched_by_some_runs, unknown_after_a_cancel, no_service_without_cause,
+            nothing_after_a_lost_race, listed,
+        }
+    }
+    for seed in 1..=SEEDS {
+        let store = fresh().await;
+        named("histories::random_histories", histories::random_histories(&store, seed)).await;
     }
 }
 

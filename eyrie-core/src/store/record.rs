@@ -306,8 +306,11 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// The step, which must be running (and in that attempt).
+    /// The step, which must be running (and in that attempt), in a run that has not ended.
     fn running(&mut self, index: StepIndex, attempt: Option<u32>) -> Result<&mut Step, RecordError> {
+        if !self.run.state.is_held() {
+            return Err(IllegalTransition { machine: "run", from: self.run.state.as_str(), event: "have a step go on" }.into());
+        }
         let step = self.step(index)?;
         if step.state == StepState::Running && attempt.is_none_or(|attempt| attempt == step.attempt) {
             Ok(step)

@@ -24,6 +24,7 @@ impl TryFrom<Model> for Plan {
     type Error = Failure;
 
     fn try_from(row: Model) -> Result<Self, Failure> {
-        Self::decode(&row.json).map_err(|error| Failure::Stored(error.into()))
+        // A plan of a newer version is refused as such, by the field that this program cannot take.
+        Ok(Self::decode(&row.json)?)
     }
 }

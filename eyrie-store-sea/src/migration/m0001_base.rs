@@ -156,9 +156,12 @@ fn resources() -> Vec<TableCreateStatement> {
                 big_integer("created_at"),
                 big_integer("version"),
             ],
-        ),
+        )
+        .foreign_key(&mut reference("owner_id", "users", ForeignKeyAction::Restrict))
+        .take(),
         keyed(table("memberships", [uuid("project_id"), uuid("user_id"), text("role")]), ["project_id", "user_id"])
             .foreign_key(&mut reference("project_id", "projects", ForeignKeyAction::Cascade))
+            .foreign_key(&mut reference("user_id", "users", ForeignKeyAction::Restrict))
             .take(),
         table(
             "services",

@@ -166,7 +166,7 @@ fn take_one(
         }
     }
     writes.runs.push(run.clone());
-    let taken_over = before.state.is_held();
+    let taken_over = before.epoch > 0;
     let told = events.iter().map(|row| (*row.event).clone()).collect();
     writes.events.extend(events);
     Ok(Claim { run, steps, events: told, taken_over })

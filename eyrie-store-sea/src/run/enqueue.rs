@@ -6,7 +6,7 @@ use std::{
 };
 
 use eyrie_core::{
-    Result, Timestamp,
+    Error, ErrorKind, Result, Timestamp,
     id::{DeploymentId, RunId},
     model::{Run, RunEvent, RunEventBody, RunRow, Step},
     store::{Enqueue, Enqueued, EventRow, RequestKey},
@@ -55,6 +55,13 @@ const KEEP_RUNS: RowStatement = RowStatement {
         last_seq, queued_at, started_at, finished_at, release_id, log_size FROM v WHERE id IS NOT NULL",
 };
 
+const IDS: RowStatement = RowStatement { columns: "id", then: "SELECT r.id FROM v CROSS JOIN runs r WHERE r.id = v.id" };
+
+#[derive(Debug, FromQueryResult)]
+struct TakenId {
+    id: Uuid,
+}
+
 #[derive(Debug, FromQueryResult)]
 struct Place {
     id: Uuid,
@@ -74,10 +81,11 @@ pub(super) async fn enqueue(store: &SeaStore, runs: &[Enqueue]) -> Result<Vec<Re
         let at = now();
         let mut keys = known_keys(&tx, &runs).await?;
         let mut places = places(&tx, &runs).await?;
+        let mut ids = taken_ids(&tx, &runs).await?;
         let mut answers = Vec::with_capacity(runs.len());
         let mut new = Vec::new();
         for request in &runs {
-            let answer = queue_one(request, at, &mut keys, &mut places);
+            let answer = queue_one(request, at, &mut keys, &mut places, &mut ids);
             if let Ok(Enqueued { run, is_new: true }) = &answer {
                 new.push((request, run.clone()));
             }
@@ -92,7 +100,13 @@ pub(super) async fn enqueue(store: &SeaStore, runs: &[Enqueue]) -> Result<Vec<Re
     .await
 }
 
-fn queue_one(request: &Enqueue, at: Timestamp, keys: &mut Keys, places: &mut HashMap<Uuid, bool>) -> Result<Enqueued, Failure> {
+fn queue_one(
+    request: &Enqueue,
+    at: Timestamp,
+    keys: &mut Keys,
+    places: &mut HashMap<Uuid, bool>,
+    ids: &mut HashSet<Uuid>,
+) -> Result<Enqueued, Failure> {
     if let Some(RequestKey { key, content }) = &request.request_key
         && let Some((kept, run)) = keys.get(key)
     {
@@ -101,7 +115,11 @@ fn queue_one(request: &Enqueue, at: Timestamp, keys: &mut Keys, places: &mut Has
         }
         return Err(Failure::conflict("request key", "the same key was used for a request with other content"));
     }
+    if ids.contains(&request.run.id.uuid()) {
+        return Err(Error::new(ErrorKind::AlreadyExists, "enqueue", "a run of that id exists already").into());
+    }
     let has_current = places.get_mut(&request.run.deployment_id.uuid()).ok_or_else(|| Failure::missing("deployment"))?;
+    ids.insert(request.run.id.uuid());
     let ready = !std::mem::replace(has_current, true);
     let run = Run::from_row(RunRow { queued_at: at, ready, last_seq: 1, ..request.run.row().clone() });
     if let Some(RequestKey { key, content }) = &request.request_key {
@@ -134,6 +152,13 @@ async fn places(tx: &WriteTx, requests: &[Enqueue]) -> Result<HashMap<Uuid, bool
     let rows = asked.into_iter().map(|deployment| [Value::from(deployment.uuid())]).collect();
     let found: Vec<Place> = DEPLOYMENTS.read(&**tx, rows).await?;
     Ok(found.into_iter().map(|place| (place.id, place.has_current)).collect())
+}
+
+/// The ids that other runs have already.
+async fn taken_ids(tx: &WriteTx, requests: &[Enqueue]) -> Result<HashSet<Uuid>, Failure> {
+    let rows = requests.iter().map(|request| [Value::from(request.run.id.uuid())]).collect();
+    let found: Vec<TakenId> = IDS.read(&**tx, rows).await?;
+    Ok(found.into_iter().map(|run| run.id).collect())
 }
 
 async fn keep(tx: &WriteTx, new: &[(&Enqueue, Run)], at: Timestamp) -> Result<(), Failure> {

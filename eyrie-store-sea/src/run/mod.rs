@@ -63,7 +63,11 @@ impl RunStore for SeaStore {
 
     async fn steps(&self, run: RunId) -> Result<Vec<Step>> {
         let select = run_step::Entity::find().filter(run_step::Column::RunId.eq(run.uuid())).order_by_asc(run_step::Column::Idx);
-        all_found(self.read(), "steps", select).await
+        let steps: Vec<Step> = all_found(self.read(), "steps", select).await?;
+        if steps.is_empty() {
+            self.run(run).await?;
+        }
+        Ok(steps)
     }
 
     async fn plan(&self, hash: PlanHash) -> Result<Plan> {

@@ -47,9 +47,7 @@ async fn look(store: &SeaStore, worker: WorkerId) -> Result<Poll, Failure> {
         match (line.what, line.id) {
             (READY, _) | (HELD, None) => poll.claimable = true,
             (CANCELLING, Some(run)) => poll.cancelling.push(RunId::from_uuid(run)),
-            (HELD, Some(holder)) if line.lease_until.is_none_or(|until| until <= at) => {
-                poll.claimable |= holder != worker.uuid();
-            }
+            (HELD, Some(_)) if line.lease_until.is_none_or(|until| until <= at) => poll.claimable = true,
             (HELD, Some(holder)) if holder != worker.uuid() => others.push(WorkerId::from_uuid(holder)),
             _ => {}
         }

@@ -1,0 +1,80 @@
+//! Signing in and out.
+
+use std::{net::IpAddr, sync::atomic::Ordering};
+
+use axum::{
+    Json,
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use eyrie_core::{
+    ErrorKind,
+    access::TokenSecret,
+    model::Token,
+    name::{Origin, UserName},
+};
+use serde::Deserialize;
+use serde_json::json;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::{
+    authentication::{Caller, Peer},
+    portal::Portal,
+    problem::{Answer, Problem},
+    request::Body,
+    schema,
+};
+
+pub(super) fn routes() -> OpenApiRouter<Portal> {
+    OpenApiRouter::new().routes(routes!(begin)).routes(routes!(end))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SignIn {
+    name: String,
+    password: String,
+}
+
+/// Signs in by name and password. The session's token is in this answer and nowhere else.
+#[utoipa::path(post, path = "/api/v1/sessions", tag = "sessions", security(()), request_body = schema::SignIn,
+    responses((status = 201, description = "The session.", body = schema::Session)))]
+async fn begin(State(portal): State<Portal>, Peer(peer): Peer, Body(who): Body<SignIn>) -> Answer {
+    let (secret, token) = sign_in(&portal, peer, &who.name, who.password, "api").await?;
+    let body = json!({
+        "token": secret.reveal(),
+        "session_id": token.id,
+        "user_id": token.created_by,
+        "name": who.name,
+        "expires_at": token.expires_at,
+    });
+    Ok((StatusCode::CREATED, Json(body)).into_response())
+}
+
+/// Ends the session that the request came with.
+#[utoipa::path(delete, path = "/api/v1/sessions/current", tag = "sessions", responses((status = 204, description = "It has ended.")))]
+async fn end(Caller(acting): Caller) -> Answer<Response> {
+    acting.sign_out().await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// Signs in, unless too many attempts have failed. A name that cannot exist reads and takes like a wrong password.
+pub(crate) async fn sign_in(portal: &Portal, peer: Option<IpAddr>, name: &str, password: String, origin: &str) -> Answer<(TokenSecret, Token)> {
+    let known = UserName::new(name).or_else(|_| UserName::new("0"))?;
+    let key = if known.as_str() == name { name } else { "" };
+    portal.sign_ins.attempt(key, peer).map_err(Problem::too_many_failures)?;
+    let password = if key.is_empty() { String::new() } else { password };
+    match portal.eyrie.sign_in(&known, password, Origin::new(origin)?).await {
+        Ok(session) => {
+            portal.sign_ins.succeeded(key, peer);
+            Ok(session)
+        }
+        Err(error) => {
+            if error.kind() == ErrorKind::Unauthenticated {
+                portal.failed_sign_ins.fetch_add(1, Ordering::Relaxed);
+            }
+            Err(error.into())
+        }
+    }
+}

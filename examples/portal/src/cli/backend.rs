@@ -1,0 +1,176 @@
+//! One set of commands against two places: the store itself, or a server over HTTP.
+
+use std::time::Duration;
+
+use eyrie_core::{
+    Acting, Eyrie,
+    deployment_type::service::ScriptOptions,
+    engine::WorkerOptions,
+    id::RunId,
+    model::Principal,
+    name::{DisplayName, Origin, ServiceName, UserName},
+    platform::{NewServiceToken, NewUser, RunStream, ServiceTokenTarget, StartRun},
+    store::{PageRequest, RunFilter},
+};
+use serde_json::{Value, json};
+
+use super::{
+    CliResult, Place,
+    local::{self, Role},
+    remote::{EventLines, Remote},
+};
+
+/// Where commands go.
+pub(super) enum Backend {
+    Local { eyrie: Eyrie, me: Acting },
+    Remote(Remote),
+}
+
+/// A run's events, as JSON.
+pub(super) enum Events {
+    Local(Box<RunStream>),
+    Remote(Box<EventLines>),
+}
+
+impl Events {
+    pub(super) async fn next(&mut self) -> CliResult<Option<Value>> {
+        match self {
+            Self::Local(stream) => Ok(stream.next().await?.map(|event| serde_json::to_value(&*event)).transpose()?),
+            Self::Remote(lines) => lines.next().await,
+        }
+    }
+}
+
+impl Backend {
+    /// Opens the place. With `works`, a local one also executes runs, for a command that waits for one.
+    pub(super) async fn open(place: &Place, works: bool) -> CliResult<Self> {
+        if let Some(server) = &place.server {
+            return Ok(Self::Remote(Remote::new(server)?));
+        }
+        let options = WorkerOptions { shutdown_grace: Duration::from_secs(60), ..WorkerOptions::default() };
+        let role = if works { Role::Worker(options) } else { Role::Looker };
+        let eyrie = local::open(place, role, None, ScriptOptions::default()).await?;
+        let me = eyrie.acting_as(Principal::local_operator());
+        Ok(Self::Local { eyrie, me })
+    }
+
+    /// Ends in an orderly way.
+    pub(super) async fn close(self) {
+        if let Self::Local { eyrie, .. } = self {
+            eyrie.shutdown().await;
+        }
+    }
+
+    pub(super) async fn deploy(&self, service: &str, env: Value, key: Option<String>) -> CliResult<RunId> {
+        let context = json!({ "env": env });
+        match self {
+            Self::Local { me, .. } => {
+                let deployment = me.service_deployment(&ServiceName::new(service)?).await?;
+                Ok(me.start_run(deployment.id, StartRun { context, request_key: key, ..StartRun::default() }).await?.id)
+            }
+            Self::Remote(remote) => {
+                let run = remote.post(&format!("services/{service}/runs"), &json!({ "context": context }), key.as_deref()).await?;
+                Ok(run["id"].as_str().unwrap_or_default().parse()?)
+            }
+        }
+    }
+
+    pub(super) async fn follow(&self, run: RunId) -> CliResult<Events> {
+        match self {
+            Self::Local { me, .. } => Ok(Events::Local(Box::new(me.follow_run(run, 0).await?))),
+            Self::Remote(remote) => Ok(Events::Remote(Box::new(remote.events(run)))),
+        }
+    }
+
+    pub(super) async fn run(&self, run: RunId) -> CliResult<Value> {
+        match self {
+            Self::Local { me, .. } => Ok(serde_json::to_value(me.run(run).await?)?),
+            Self::Remote(remote) => remote.get(&format!("runs/{run}")).await,
+        }
+    }
+
+    pub(super) async fn runs(&self, service: Option<&str>, limit: u32) -> CliResult<Value> {
+        match self {
+            Self::Local { me, .. } => {
+                let mut filter = RunFilter::default();
+                if let Some(service) = service {
+                    filter.deployment = Some(me.service_deployment(&ServiceName::new(service)?).await?.id);
+                }
+                Ok(serde_json::to_value(me.runs(filter, PageRequest::first(limit)?).await?)?)
+            }
+            Self::Remote(remote) => match service {
+                Some(service) => remote.get(&format!("services/{service}/runs?limit={limit}")).await,
+                None => remote.get(&format!("runs?limit={limit}")).await,
+            },
+        }
+    }
+
+    pub(super) async fn cancel(&self, run: RunId, reason: &str) -> CliResult<()> {
+        match self {
+            Self::Local { me, .. } => drop(me.cancel_run(run, reason).await?),
+            Self::Remote(remote) => drop(remote.post(&format!("runs/{run}/cancel"), &json!({ "reason": reason }), None).await?),
+        }
+        Ok(())
+    }
+
+    /// The log from behind `offset`, and where to go on.
+    pub(super) async fn log(&self, run: RunId, offset: u64) -> CliResult<(String, u64)> {
+        match self {
+            Self::Local { me, .. } => {
+                let chunks = me.run_log(run, offset, 1024 * 1024).await?;
+                let mut text = String::new();
+                let mut end = offset;
+                for chunk in chunks {
+                    let skip = usize::try_from(end.saturating_sub(chunk.offset)).unwrap_or(0);
+                    text.push_str(chunk.text.get(skip..).unwrap_or_default());
+                    end = chunk.offset + chunk.text.len() as u64;
+                }
+                Ok((text, end))
+            }
+            Self::Remote(remote) => remote.log(run, offset).await,
+        }
+    }
+
+    pub(super) async fn sync(&self) -> CliResult<Value> {
+        match self {
+            Self::Local { me, .. } => Ok(serde_json::to_value(me.sync_services().await?)?),
+            Self::Remote(remote) => remote.post("services/sync", &json!({}), None).await,
+        }
+    }
+
+    pub(super) async fn add_user(&self, name: &str, password: String, operator: bool) -> CliResult<()> {
+        match self {
+            Self::Local { me, .. } => drop(me.create_user(NewUser { name: UserName::new(name)?, password: Some(password), operator }).await?),
+            Self::Remote(remote) => {
+                drop(remote.post("users", &json!({ "name": name, "password": password, "operator": operator }), None).await?);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn add_token(&self, service: &str, origin: &str, days: u16) -> CliResult<String> {
+        match self {
+            Self::Local { me, .. } => {
+                let deployment = me.service_deployment(&ServiceName::new(service)?).await?;
+                let new = NewServiceToken {
+                    name: DisplayName::new(format!("deploy {service} from {origin}"))?,
+                    target: ServiceTokenTarget::Deployment(deployment.id),
+                    origin: Origin::new(origin)?,
+                    days,
+                };
+                Ok(me.create_service_token(new).await?.0.reveal().to_owned())
+            }
+            Self::Remote(remote) => {
+                let runs = remote.get(&format!("services/{service}/deployment")).await?;
+                let body = json!({
+                    "name": format!("deploy {service} from {origin}"),
+                    "target": { "deployment": runs["id"] },
+                    "origin": origin,
+                    "days": days,
+                });
+                let token = remote.post("tokens", &body, None).await?;
+                Ok(token["secret"].as_str().unwrap_or_default().to_owned())
+            }
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! `eyrie deploy`.
+
+use std::process::ExitCode;
+
+use eyrie_core::id::RunId;
+use serde_json::{Map, Value};
+
+use super::{CliResult, DeployArguments, Place, backend::Backend, progress::RunDisplay, say};
+
+/// Deploys a service, and shows it if asked to.
+pub(super) async fn deploy(place: &Place, arguments: DeployArguments) -> CliResult {
+    let mut env = Map::new();
+    for pair in &arguments.env {
+        let (key, value) = pair.split_once('=').ok_or_else(|| format!("--env {pair}: must be KEY=VALUE"))?;
+        env.insert(key.to_owned(), Value::from(value));
+    }
+    let backend = Backend::open(place, arguments.follow).await?;
+    let run = backend.deploy(&arguments.service, Value::Object(env), arguments.idempotency_key).await?;
+    say(format_args!("run {run}"));
+    let code = if arguments.follow {
+        if show(&backend, run).await? { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    } else {
+        ExitCode::SUCCESS
+    };
+    backend.close().await;
+    Ok(code)
+}
+
+/// Shows the run until it ends, and says whether it succeeded.
+pub(super) async fn show(backend: &Backend, run: RunId) -> CliResult<bool> {
+    let mut display = RunDisplay::new();
+    let mut events = backend.follow(run).await?;
+    while let Some(event) = events.next().await? {
+        display.show(&event);
+    }
+    Ok(display.finish())
+}

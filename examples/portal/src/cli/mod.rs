@@ -1,0 +1,200 @@
+//! The command line: arguments, and one file for each thing that it does.
+
+mod backend;
+mod demo;
+mod deploy;
+mod local;
+mod manage;
+mod progress;
+mod remote;
+mod serve;
+mod site;
+
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
+
+use clap::{Args, Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+/// What went wrong, for the person at the terminal.
+type CliResult<T = ExitCode> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+/// Deploys services by durable steps: a server, and commands against its store file or over HTTP.
+#[derive(Debug, Parser)]
+#[command(name = "eyrie", version, about)]
+struct Arguments {
+    #[command(flatten)]
+    place: Place,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Where the data is.
+#[derive(Debug, Clone, Args)]
+struct Place {
+    /// The store: `sqlite:PATH`.
+    #[arg(long, global = true, env = "EYRIE_STORE", default_value = "sqlite:eyrie.db")]
+    store: String,
+    /// The services directory: one folder a service, each with a config.json.
+    #[arg(long, global = true, env = "EYRIE_SERVICES", default_value = "services")]
+    services: PathBuf,
+    /// Talk to a running server at this URL instead of opening the store. The token is read from EYRIE_TOKEN.
+    #[arg(long, global = true, env = "EYRIE_SERVER")]
+    server: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server.
+    Serve(ServeArguments),
+    /// Show everything: a new store, the example services, a first deploy, the portal.
+    Demo(DemoArguments),
+    /// Deploy a service.
+    Deploy(DeployArguments),
+    /// List runs, newest first.
+    Runs {
+        /// Only of this service.
+        service: Option<String>,
+        /// How many.
+        #[arg(long, default_value_t = 20)]
+        limit: u32,
+    },
+    /// Print a run's log.
+    Logs {
+        /// The run.
+        run: String,
+        /// Go on until the run ends.
+        #[arg(long)]
+        follow: bool,
+    },
+    /// Cancel a run and wait until everything has stopped.
+    Cancel {
+        /// The run.
+        run: String,
+        /// Why.
+        #[arg(long, default_value = "")]
+        reason: String,
+    },
+    /// Take over what is in the services directory.
+    Sync,
+    /// Manage accounts.
+    #[command(subcommand)]
+    User(UserCommand),
+    /// Manage tokens.
+    #[command(subcommand)]
+    Token(TokenCommand),
+}
+
+#[derive(Debug, Clone, Args)]
+struct ServeArguments {
+    /// Where to listen.
+    #[arg(long, env = "EYRIE_LISTEN", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+    /// The URL under which scripts and people reach this server.
+    #[arg(long, env = "EYRIE_PUBLIC_URL")]
+    public_url: Option<String>,
+    /// The user that scripts run as, `UID:GID`. Needs a server that is started as root.
+    #[arg(long, env = "EYRIE_RUN_AS")]
+    run_as: Option<String>,
+    /// How many runs at the same time.
+    #[arg(long, default_value_t = 64)]
+    max_runs: usize,
+    /// How many seconds running scripts have to end when the server is stopped.
+    #[arg(long, default_value_t = 10)]
+    shutdown_grace: u64,
+}
+
+#[derive(Debug, Clone, Args)]
+struct DemoArguments {
+    /// Where to keep the demo's files; a temporary folder if missing.
+    folder: Option<PathBuf>,
+    /// Stop after the first deploy.
+    #[arg(long)]
+    once: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+struct DeployArguments {
+    /// The service's name.
+    service: String,
+    /// Show the run until it ends, and exit with 1 when it did not succeed.
+    #[arg(long)]
+    follow: bool,
+    /// Pass `KEY=VALUE` to the script, in its context file under `context.env`.
+    #[arg(long = "env", value_name = "KEY=VALUE")]
+    env: Vec<String>,
+    /// A key against starting the same deploy twice.
+    #[arg(long)]
+    idempotency_key: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum UserCommand {
+    /// Add an account; the password is asked for, or read from standard input.
+    Add {
+        /// The name to sign in with.
+        name: String,
+        /// Make it an operator.
+        #[arg(long)]
+        operator: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum TokenCommand {
+    /// Add a service token and print its secret, once.
+    Add {
+        /// The service that it may deploy.
+        service: String,
+        /// From where it will be used: kept on every run that it starts.
+        #[arg(long)]
+        origin: String,
+        /// How many days it lasts, 1 to 180.
+        #[arg(long, default_value_t = 30)]
+        days: u16,
+    },
+}
+
+/// Runs the command.
+pub(crate) fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let is_server = matches!(arguments.command, Command::Serve(_));
+    let fallback = if is_server { "info" } else { "error" };
+    let filter = EnvFilter::try_from_env("EYRIE_LOG").unwrap_or_else(|_| EnvFilter::new(fallback));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error),
+    };
+    let result = runtime.block_on(run(arguments));
+    runtime.shutdown_background();
+    match result {
+        Ok(code) => code,
+        Err(error) => fail(&*error),
+    }
+}
+
+async fn run(Arguments { place, command }: Arguments) -> CliResult {
+    match command {
+        Command::Serve(arguments) => serve::serve(&place, arguments).await,
+        Command::Demo(arguments) => demo::demo(arguments).await,
+        Command::Deploy(arguments) => deploy::deploy(&place, arguments).await,
+        Command::Runs { service, limit } => manage::runs(&place, service.as_deref(), limit).await,
+        Command::Logs { run, follow } => manage::logs(&place, &run, follow).await,
+        Command::Cancel { run, reason } => manage::cancel(&place, &run, &reason).await,
+        Command::Sync => manage::sync(&place).await,
+        Command::User(UserCommand::Add { name, operator }) => manage::add_user(&place, &name, operator).await,
+        Command::Token(TokenCommand::Add { service, origin, days }) => manage::add_token(&place, &service, &origin, days).await,
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "the command's own voice")]
+fn fail(error: &(dyn std::error::Error + 'static)) -> ExitCode {
+    eprintln!("eyrie: {}", eyrie_core::error::report(error));
+    ExitCode::from(2)
+}
+
+/// A line for the person at the terminal.
+#[expect(clippy::print_stdout, reason = "the command's own voice")]
+fn say(line: impl std::fmt::Display) {
+    println!("{line}");
+}

@@ -1,0 +1,112 @@
+//! A run on the terminal: a progress bar where there is one, plain lines otherwise.
+
+use std::{
+    collections::BTreeMap,
+    io::IsTerminal,
+    time::{Duration, Instant},
+};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::Value;
+
+use super::say;
+
+/// Shows one run.
+pub(super) struct RunDisplay {
+    bar: Option<ProgressBar>,
+    steps: BTreeMap<u64, String>,
+    begun: Instant,
+    begun_steps: BTreeMap<u64, Instant>,
+    last: String,
+    message: String,
+}
+
+impl RunDisplay {
+    pub(super) fn new() -> Self {
+        let bar = std::io::stdout().is_terminal().then(|| {
+            let bar = ProgressBar::new(1);
+            if let Ok(style) = ProgressStyle::with_template("{spinner} [{elapsed}] {bar:30} {pos}/{len} {wide_msg}") {
+                bar.set_style(style);
+            }
+            bar.enable_steady_tick(Duration::from_millis(120));
+            bar
+        });
+        let begun = Instant::now();
+        Self { bar, steps: BTreeMap::new(), begun, begun_steps: BTreeMap::new(), last: String::new(), message: String::new() }
+    }
+
+    /// Shows one event.
+    pub(super) fn show(&mut self, event: &Value) {
+        let text = |key: &str| printable(event[key].as_str().unwrap_or_default());
+        match event["type"].as_str() {
+            Some("run") => {
+                self.last = text("state");
+                self.message = text("message");
+                if self.bar.is_none() {
+                    self.line(&format!("run {} {}", self.last, self.message));
+                }
+            }
+            Some("step") => self.step(event, &text("name"), &text("state"), &text("message")),
+            Some("progress") => match &self.bar {
+                Some(bar) => bar.set_message(format!("{}: {}", text("name"), text("message"))),
+                None => self.line(&format!("  {}: {}", text("name"), text("message"))),
+            },
+            _ => {}
+        }
+    }
+
+    fn step(&mut self, event: &Value, name: &str, state: &str, message: &str) {
+        let index = event["index"].as_u64().unwrap_or(0);
+        self.steps.insert(index, state.to_owned());
+        if state == "running" {
+            self.begun_steps.insert(index, Instant::now());
+        }
+        let took = self.begun_steps.get(&index).map(|begun| format!(" ({:.1} s)", begun.elapsed().as_secs_f64())).unwrap_or_default();
+        let indent = if event["parent"].is_null() { "" } else { "  " };
+        let ended = !matches!(state, "pending" | "running");
+        let line = format!("{indent}{} {name}: {state}{} {message}", mark(state), if ended { took } else { String::new() });
+        match &self.bar {
+            Some(bar) => {
+                let done = self.steps.values().filter(|state| !matches!(state.as_str(), "pending" | "running")).count();
+                bar.set_length(self.steps.len() as u64);
+                bar.set_position(done as u64);
+                if ended {
+                    bar.println(line.trim_end());
+                } else if state == "running" {
+                    bar.set_message(name.to_owned());
+                }
+            }
+            None if state == "pending" => {}
+            None => self.line(&line),
+        }
+    }
+
+    fn line(&self, line: &str) {
+        say(line.trim_end());
+    }
+
+    /// The last line. Answers whether the run succeeded.
+    pub(super) fn finish(self) -> bool {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+        let succeeded = self.last == "succeeded";
+        let message = if self.message.is_empty() { String::new() } else { format!(": {}", self.message) };
+        say(format_args!("{} run {} after {:.1} s{message}", mark(&self.last), self.last, self.begun.elapsed().as_secs_f64()));
+        succeeded
+    }
+}
+
+fn mark(state: &str) -> &'static str {
+    match state {
+        "succeeded" | "undone" => "✓",
+        "failed" | "undo_failed" => "✗",
+        "skipped" | "cancelled" => "–",
+        _ => "·",
+    }
+}
+
+/// Text of a script, without what would steer the terminal.
+pub(super) fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }).collect()
+}

@@ -1,0 +1,142 @@
+//! Talking to a running server.
+
+use eyrie_core::id::RunId;
+use futures_util::StreamExt;
+use reqwest::{Client, RequestBuilder, Response};
+use serde_json::Value;
+
+use super::CliResult;
+
+/// A server, and the token to talk to it with.
+#[derive(Clone)]
+pub(super) struct Remote {
+    client: Client,
+    base: String,
+    token: String,
+}
+
+impl Remote {
+    pub(super) fn new(server: &str) -> CliResult<Self> {
+        let token = std::env::var("EYRIE_TOKEN").map_err(|_| "set EYRIE_TOKEN to a token of the server")?;
+        if !server.starts_with("http://") {
+            return Err("the server's URL must begin with http:// (put a TLS proxy's plain side, or an SSH tunnel, in between)".into());
+        }
+        Ok(Self { client: Client::builder().no_proxy().build()?, base: server.trim_end_matches('/').to_owned(), token })
+    }
+
+    fn request(&self, method: reqwest::Method, path: &str) -> RequestBuilder {
+        self.client.request(method, format!("{}/api/v1/{path}", self.base)).bearer_auth(&self.token)
+    }
+
+    pub(super) async fn get(&self, path: &str) -> CliResult<Value> {
+        Ok(checked(self.request(reqwest::Method::GET, path).send().await?).await?.json().await?)
+    }
+
+    pub(super) async fn post(&self, path: &str, body: &Value, key: Option<&str>) -> CliResult<Value> {
+        let mut request = self.request(reqwest::Method::POST, path).json(body);
+        if let Some(key) = key {
+            request = request.header("Idempotency-Key", key);
+        }
+        Ok(checked(request.send().await?).await?.json().await?)
+    }
+
+    pub(super) async fn log(&self, run: RunId, offset: u64) -> CliResult<(String, u64)> {
+        let response = checked(self.request(reqwest::Method::GET, &format!("runs/{run}/log?offset={offset}")).send().await?).await?;
+        let end = response.headers().get("Eyrie-Log-End").and_then(|end| end.to_str().ok()).and_then(|end| end.parse().ok());
+        let text = response.text().await?;
+        let end = end.unwrap_or(offset + text.len() as u64);
+        Ok((text, end))
+    }
+
+    /// The run's events. A connection that breaks is opened again behind the last event.
+    pub(super) fn events(&self, run: RunId) -> EventLines {
+        EventLines { remote: self.clone(), run, seen: 0, response: None, buffer: Vec::new(), over: false, failures: 0 }
+    }
+}
+
+/// The answer, unless it is a problem.
+async fn checked(response: Response) -> CliResult<Response> {
+    let status = response.status();
+    if status.is_success() {
+        return Ok(response);
+    }
+    let problem: Value = response.json().await.unwrap_or_default();
+    let detail = problem["detail"].as_str().unwrap_or_default();
+    Err(match problem["field"].as_str() {
+        Some(field) if !detail.starts_with(field) => format!("the server answered {status}: {field}: {detail}").into(),
+        _ => format!("the server answered {status}: {detail}").into(),
+    })
+}
+
+/// Server-sent events of one run.
+pub(super) struct EventLines {
+    remote: Remote,
+    run: RunId,
+    seen: u64,
+    response: Option<futures_util::stream::BoxStream<'static, reqwest::Result<Vec<u8>>>>,
+    buffer: Vec<u8>,
+    over: bool,
+    failures: u32,
+}
+
+impl EventLines {
+    pub(super) async fn next(&mut self) -> CliResult<Option<Value>> {
+        loop {
+            if self.over {
+                return Ok(None);
+            }
+            if let Some(event) = self.buffered()? {
+                self.failures = 0;
+                self.seen = event["seq"].as_u64().unwrap_or(self.seen);
+                self.over = event["type"] == "run" && is_final(event["state"].as_str().unwrap_or_default());
+                return Ok(Some(event));
+            }
+            let Some(stream) = &mut self.response else {
+                self.connect().await?;
+                continue;
+            };
+            match stream.next().await {
+                Some(Ok(bytes)) => self.buffer.extend_from_slice(&bytes),
+                Some(Err(_)) | None => self.response = None,
+            }
+        }
+    }
+
+    async fn connect(&mut self) -> CliResult<()> {
+        self.buffer.clear();
+        let request = self.remote.request(reqwest::Method::GET, &format!("runs/{}/events", self.run));
+        let answer = request.header("Last-Event-ID", self.seen.to_string()).send().await;
+        match answer {
+            Ok(response) => {
+                let stream = checked(response).await?.bytes_stream();
+                self.response = Some(stream.map(|bytes| bytes.map(|bytes| bytes.to_vec())).boxed());
+                Ok(())
+            }
+            Err(error) if self.failures < 20 => {
+                tracing::debug!(%error, "connecting again");
+                self.failures += 1;
+                tokio::time::sleep(std::time::Duration::from_millis(250)).await;
+                Ok(())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The next whole event in the buffer.
+    fn buffered(&mut self) -> CliResult<Option<Value>> {
+        while let Some(end) = self.buffer.windows(2).position(|pair| pair == b"\n\n") {
+            let block: Vec<u8> = self.buffer.drain(..end + 2).collect();
+            let block = String::from_utf8_lossy(&block);
+            let data: Vec<_> = block.lines().filter_map(|line| line.strip_prefix("data:")).map(str::trim_start).collect();
+            if !data.is_empty() {
+                return Ok(Some(serde_json::from_str(&data.join("\n"))?));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Whether that is the word of a state in which a run has ended.
+pub(super) fn is_final(state: &str) -> bool {
+    state.parse::<eyrie_core::model::RunState>().is_ok_and(eyrie_core::model::RunState::is_terminal)
+}

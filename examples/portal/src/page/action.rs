@@ -1,0 +1,98 @@
+//! What the buttons do: forms that lead to the run.
+
+use axum::{
+    extract::{Form, FromRequest, Request, State},
+    http::StatusCode,
+    response::{IntoResponse, Redirect, Response},
+};
+use eyrie_core::{
+    id::{DeploymentId, RunId},
+    model::RunKind,
+    platform::StartRun,
+};
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::{Map, Value, json};
+
+use super::PageAnswer;
+use crate::{
+    authentication::{SESSION_COOKIE, Visitor, check_form, cookie},
+    portal::Portal,
+    problem::{Answer, Problem},
+    request::Id,
+};
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Deploy {
+    csrf: String,
+    #[serde(default)]
+    kind: Option<RunKind>,
+    /// `KEY=value` lines.
+    #[serde(default)]
+    env: String,
+    /// Drawn when the form was rendered: sending it twice starts one run.
+    #[serde(default)]
+    key: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Because {
+    csrf: String,
+    #[serde(default)]
+    reason: String,
+}
+
+/// Reads a form's fields.
+pub(super) async fn fields<T: DeserializeOwned>(request: Request, portal: &Portal) -> Answer<T> {
+    let form = Form::<T>::from_request(request, portal).await;
+    form.map(|Form(fields)| fields).map_err(|refused| match refused.into_response().status() {
+        StatusCode::PAYLOAD_TOO_LARGE => Problem::too_large(),
+        _ => Problem::malformed("the form cannot be read"),
+    })
+}
+
+/// Refuses a form that did not come from a page that this session loaded.
+pub(super) fn checked(headers: &axum::http::HeaderMap, sent: &str) -> Answer<()> {
+    check_form(headers, cookie(headers, SESSION_COOKIE).unwrap_or_default(), sent)
+}
+
+pub(super) async fn deploy(State(portal): State<Portal>, visitor: Visitor, Id(id): Id<DeploymentId>, request: Request) -> PageAnswer<Response> {
+    let headers = request.headers().clone();
+    let form: Deploy = fields(request, &portal).await?;
+    checked(&headers, &form.csrf)?;
+    let env = environment(&form.env)?;
+    let context = if env.is_empty() { json!({}) } else { json!({ "env": env }) };
+    let start = StartRun { kind: form.kind.unwrap_or(RunKind::Deploy), context, request_key: form.key.filter(|key| !key.is_empty()) };
+    let run = visitor.acting.start_run(id, start).await?;
+    Ok(to_run(run.id))
+}
+
+pub(super) async fn cancel(State(portal): State<Portal>, visitor: Visitor, Id(id): Id<RunId>, request: Request) -> PageAnswer<Response> {
+    let headers = request.headers().clone();
+    let form: Because = fields(request, &portal).await?;
+    checked(&headers, &form.csrf)?;
+    visitor.acting.cancel_run(id, &form.reason).await?;
+    Ok(to_run(id))
+}
+
+pub(super) async fn resume(State(portal): State<Portal>, visitor: Visitor, Id(id): Id<RunId>, request: Request) -> PageAnswer<Response> {
+    let headers = request.headers().clone();
+    let form: Because = fields(request, &portal).await?;
+    checked(&headers, &form.csrf)?;
+    visitor.acting.resume_run(id, &form.reason).await?;
+    Ok(to_run(id))
+}
+
+fn to_run(id: RunId) -> Response {
+    Redirect::to(&format!("/runs/{id}")).into_response()
+}
+
+fn environment(text: &str) -> Answer<Map<String, Value>> {
+    let mut env = Map::new();
+    for line in text.lines().filter(|line| !line.trim().is_empty()) {
+        let (key, value) = line.split_once('=').ok_or_else(|| Problem::invalid("env", "write one KEY=value a line"))?;
+        env.insert(key.trim().to_owned(), value.into());
+    }
+    Ok(env)
+}

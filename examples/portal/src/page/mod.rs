@@ -1,0 +1,83 @@
+//! Pages for people: rendered here, readable without a script, refreshed by one small script where there is one.
+
+mod action;
+mod asset;
+mod deployment;
+mod description;
+mod layout;
+mod overview;
+mod run;
+mod service;
+mod sign_in;
+mod time;
+
+use axum::{
+    Router,
+    http::{HeaderMap, Method, StatusCode, Uri, header},
+    middleware,
+    response::{IntoResponse, Redirect, Response},
+    routing::{get, post},
+};
+
+use crate::{
+    portal::Portal,
+    problem::{Answer, Problem},
+};
+
+/// Everything here is for browsers, so it stands in no API document.
+pub(crate) fn routes() -> Router<Portal> {
+    Router::new()
+        .route("/", get(overview::home))
+        .route("/projects/{id}", get(overview::project))
+        .route("/services/{id}", get(service::show))
+        .route("/deployments/{id}", get(deployment::show))
+        .route("/deployments/{id}/runs", post(action::deploy))
+        .route("/runs", get(overview::runs))
+        .route("/runs/{id}", get(run::show))
+        .route("/runs/{id}/live", get(run::live))
+        .route("/runs/{id}/log", get(run::log))
+        .route("/runs/{id}/cancel", post(action::cancel))
+        .route("/runs/{id}/resume", post(action::resume))
+        .route("/login", get(sign_in::form).post(sign_in::submit))
+        .route("/logout", post(sign_in::leave))
+        .route("/setup", get(sign_in::setup_form).post(sign_in::setup_submit))
+        .route("/docs", get(description::show))
+        .route("/assets/portal.css", get(asset::style))
+        .route("/assets/portal.js", get(asset::script))
+        .route("/assets/icon.svg", get(asset::icon))
+        .layer(middleware::map_response(readable))
+}
+
+/// What a page answers with; a problem becomes a page on the way out.
+type PageAnswer<T = Response> = Answer<T>;
+
+/// Turns a refusal, wherever it came from, into something to look at.
+async fn readable(response: Response) -> Response {
+    match response.extensions().get::<Problem>() {
+        Some(problem) => refusal(problem),
+        None => response,
+    }
+}
+
+fn refusal(problem: &Problem) -> Response {
+    if problem.status == StatusCode::UNAUTHORIZED {
+        return Redirect::to("/login").into_response();
+    }
+    let mut response = layout::bare(problem.title(), maud::html! {
+        h1 { (problem.title()) }
+        p { (problem.detail) }
+        p { a href="/" { "To the overview" } }
+    })
+    .into_response();
+    problem.dress(&mut response);
+    response
+}
+
+/// What has no route: a page for a browser outside the API, the same problem as for what may not be seen for everybody else.
+pub(crate) async fn missing(method: Method, uri: Uri, headers: HeaderMap) -> Response {
+    let accepts = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    if method == Method::GET && accepts.contains("text/html") && !uri.path().starts_with("/api/") {
+        return refusal(&Problem::not_found());
+    }
+    Problem::not_found().into_response()
+}

@@ -1,0 +1,93 @@
+//! The router and what its handlers share.
+
+use std::{
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicI64, AtomicU64},
+    },
+    time::Instant,
+};
+
+use axum::{Router, extract::DefaultBodyLimit, middleware};
+use eyrie_core::{Acting, Eyrie};
+use tokio_util::sync::CancellationToken;
+
+use crate::{api, document, guard, health, page, problem::Problem, setup::SetupToken, sign_in_limit::SignInLimit};
+
+/// The largest body of a request.
+const MAX_BODY: usize = 1024 * 1024;
+
+/// How a portal behaves.
+#[derive(Debug, Clone)]
+pub struct PortalOptions {
+    /// Opens `/setup` for the first operator, as long as there is no account. None: there is no such page.
+    pub setup: Option<SetupToken>,
+    /// When this is cancelled, event streams end, so that the server can stop at once.
+    pub closing: CancellationToken,
+    /// What the pages call themselves.
+    pub title: String,
+    /// Marks cookies `Secure` also when no proxy says that the request came by https.
+    pub secure_cookies: bool,
+}
+
+impl Default for PortalOptions {
+    fn default() -> Self {
+        Self { setup: None, closing: CancellationToken::new(), title: "Eyrie".to_owned(), secure_cookies: false }
+    }
+}
+
+/// What handlers share.
+#[derive(Debug, Clone)]
+pub(crate) struct Portal(Arc<Shared>);
+
+/// What is behind a [`Portal`].
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) eyrie: Eyrie,
+    pub(crate) options: PortalOptions,
+    pub(crate) sign_ins: SignInLimit,
+    pub(crate) started: Instant,
+    /// Answers by the hundreds of their status.
+    pub(crate) answers: [AtomicU64; 6],
+    pub(crate) failed_sign_ins: AtomicU64,
+    pub(crate) open_streams: Arc<AtomicI64>,
+    pub(crate) document: OnceLock<serde_json::Value>,
+}
+
+impl std::ops::Deref for Portal {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+impl Portal {
+    /// The use cases on behalf of whoever a token's secret stands for.
+    pub(crate) async fn acting(&self, secret: &str) -> Result<Acting, Problem> {
+        let principal = self.eyrie.authenticate(secret).await?;
+        Ok(self.eyrie.acting_as(principal))
+    }
+}
+
+/// A router over `eyrie`: `/api/v1`, the pages, `/docs`, `/healthz`, `/readyz` and `/metrics`.
+pub fn router(eyrie: Eyrie, options: PortalOptions) -> Router {
+    let portal = Portal(Arc::new(Shared {
+        eyrie,
+        options,
+        sign_ins: SignInLimit::default(),
+        started: Instant::now(),
+        answers: Default::default(),
+        failed_sign_ins: AtomicU64::new(0),
+        open_streams: Arc::default(),
+        document: OnceLock::new(),
+    }));
+    let (api, described) = document::begin().merge(api::routes()).merge(health::routes()).split_for_parts();
+    drop(portal.document.set(document::finish(&described)));
+    api.merge(page::routes())
+        .fallback(page::missing)
+        .method_not_allowed_fallback(async || Problem::method_not_allowed())
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(middleware::from_fn_with_state(portal.clone(), guard::watch))
+        .with_state(portal)
+}

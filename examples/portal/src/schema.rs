@@ -1,0 +1,125 @@
+//! The shapes of what is sent and answered, for the document. A test holds them against what the library really writes.
+#![expect(dead_code, reason = "read by the derive only")]
+
+use serde_json::Value;
+use utoipa::ToSchema;
+
+macro_rules! shapes {
+    ($($(#[$doc:meta])* $name:ident { $($field:ident: $kind:ty,)* })+) => {$(
+        $(#[$doc])*
+        #[derive(ToSchema)]
+        pub(crate) struct $name { $($field: $kind,)* }
+    )+};
+}
+
+/// Some items, and where the next page begins.
+#[derive(ToSchema)]
+pub(crate) struct Page<T> {
+    items: Vec<T>,
+    /// Hand this back as `after`; null: this was the last page.
+    next: Option<String>,
+}
+
+shapes! {
+    /// A refusal (RFC 9457).
+    Problem { r#type: String, title: String, status: u16, detail: String, field: Option<String>, }
+    /// The isolation of a project.
+    Namespace { uid: String, name: String, }
+    /// A project.
+    Project { id: String, slug: String, name: String, owner_id: Option<String>, namespace: Namespace, settings: Value, created_at: String, version: u64, }
+    /// A new project.
+    NewProject { slug: String, name: Option<String>, settings: Option<Value>, }
+    /// What to change; what is missing stays. Settings are replaced as a whole.
+    Patch { name: Option<String>, settings: Option<Value>, }
+    /// A user's role in a project.
+    Member { project_id: String, user_id: String, role: String, }
+    /// A group of deployments of one type.
+    Group { id: String, project_id: String, slug: String, name: String, group_type: String, settings: Value, created_at: String, version: u64, }
+    /// A new group.
+    NewGroup { slug: String, name: Option<String>, group_type: String, settings: Option<Value>, }
+    /// An environment of a group.
+    Scope {
+        id: String, group_id: String, slug: String, name: String, cluster_id: Option<String>, settings: Value,
+        monitor_log_delete_after_seconds: Option<u64>, created_at: String, version: u64,
+    }
+    /// A new scope.
+    NewScope { slug: String, name: Option<String>, settings: Option<Value>, monitor_log_delete_after_seconds: Option<u64>, }
+    /// A deployment.
+    Deployment {
+        id: String, project_id: String, group_id: String, slug: String, name: String, scope_id: Option<String>, service_id: Option<String>,
+        settings: Value, created_at: String, version: u64,
+    }
+    /// A deployment with everything that it inherits: each setting as `{value, level}`.
+    DeploymentView {
+        id: String, project_id: String, group_id: String, slug: String, name: String, scope_id: Option<String>, service_id: Option<String>,
+        settings: Value, created_at: String, version: u64, effective_settings: Value,
+    }
+    /// A new deployment.
+    NewDeployment { slug: String, name: Option<String>, scope_id: Option<String>, service_id: Option<String>, settings: Option<Value>, }
+    /// What to change of a deployment.
+    DeploymentPatch { name: Option<String>, scope_id: Option<String>, settings: Option<Value>, }
+    /// How a thing is deployed.
+    Service { id: String, project_id: String, name: String, config: Value, source: String, created_at: String, version: u64, }
+    /// A new service of a project.
+    NewService { project_id: String, name: String, config: Value, }
+    /// A service's new config.
+    ServiceConfig { config: Value, }
+    /// What a sync did.
+    SyncReport { synced: Vec<Value>, refused: Vec<Value>, missing: Vec<String>, }
+    /// What to run: `kind` is `deploy` if missing, `context` for a service `{"env": {…}}`.
+    StartRun { kind: Option<String>, context: Option<Value>, }
+    /// Why.
+    Reason { reason: Option<String>, }
+    /// One execution of a plan.
+    Run {
+        id: String, project_id: String, deployment_id: String, kind: String, state: String, message: String, requested_by: Value,
+        origin: String, context: Value, plan_hash: String, step_count: u32, worker_id: Option<String>, epoch: u64, last_seq: u64,
+        queued_at: String, started_at: Option<String>, finished_at: Option<String>, release_id: Option<String>,
+    }
+    /// A run with its steps.
+    RunView {
+        id: String, project_id: String, deployment_id: String, kind: String, state: String, message: String, requested_by: Value,
+        origin: String, context: Value, plan_hash: String, step_count: u32, worker_id: Option<String>, epoch: u64, last_seq: u64,
+        queued_at: String, started_at: Option<String>, finished_at: Option<String>, release_id: Option<String>, steps: Vec<Step>,
+    }
+    /// One step of a run.
+    Step {
+        run_id: String, index: u32, name: String, parent: Option<u32>, state: String, attempt: u32, message: String, output: Option<Value>,
+        started_at: Option<String>, finished_at: Option<String>, next_attempt_at: Option<String>, deadline_at: Option<String>,
+    }
+    /// What a successful run made.
+    Release { id: String, deployment_id: String, run_id: String, plan_hash: String, config: Value, created_at: String, }
+    /// What runs because of a release.
+    DeployedService {
+        id: String, project_id: String, deployment_id: String, cluster_id: Option<String>, state: String, release_id: String,
+        run_id: String, updated_at: String,
+    }
+    /// An account.
+    User { id: String, name: String, operator: bool, disabled: bool, created_at: String, version: u64, }
+    /// A new account.
+    NewUser { name: String, password: Option<String>, operator: Option<bool>, }
+    /// What to change of an account: one of the two.
+    UserPatch { disabled: Option<bool>, password: Option<String>, }
+    /// A token without its secret.
+    Token {
+        id: String, kind: String, name: String, created_by: Option<String>, binding: Value, origin: String, created_at: String,
+        expires_at: String, revoked_at: Option<String>,
+    }
+    /// A new service token: `target` is `{"project": ID}` or `{"deployment": ID}`.
+    NewToken { name: String, target: Value, origin: String, days: u16, }
+    /// A token with its secret, which is shown this once.
+    NewTokenSecret { secret: String, token: Token, }
+    /// Who signs in.
+    SignIn { name: String, password: String, }
+    /// A session. `token` is shown this once.
+    Session { token: String, session_id: String, user_id: String, name: String, expires_at: String, }
+    /// Who did what to what.
+    AuditEntry {
+        id: String, at: String, principal: Value, origin: Option<String>, action: String, resource: String, project_id: Option<String>,
+        verdict: String, reason: String, count: u32,
+    }
+    /// A step as its script reports it. With a `report_id` a repeat is harmless.
+    StepReport { name: String, state: Option<String>, message: Option<String>, error_message: Option<String>, report_id: Option<String>, }
+    /// A role.
+    Role { role: String, }
+}

@@ -1,0 +1,98 @@
+//! The document holds every route, and nothing in it is open that should not be.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::site::Site;
+
+const ID: &str = "01234567-89ab-7cde-8f01-23456789abcd";
+
+/// Method, path and whether it needs no token.
+async fn operations(site: &Site) -> Vec<(String, String, bool)> {
+    let document = site.ask("GET", "/api/v1/openapi.json", &[], "").await.json();
+    let mut found = Vec::new();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            let public = operation["security"].as_array().is_some_and(|ways| ways.iter().any(|way| way == &Value::Object(Default::default())));
+            found.push((method.to_uppercase(), path.clone(), public));
+        }
+    }
+    found
+}
+
+#[tokio::test]
+async fn every_operation_that_is_not_public_refuses_whoever_is_unknown() {
+    let (site, ann) = Site::with_ann().await;
+    let spoiled = format!("Bearer {}", ann.replace("eys_", "eyv_"));
+    let cookie = format!("eyrie_session={ann}");
+    let mut guarded = 0;
+    for (method, path, public) in operations(&site).await {
+        if public {
+            continue;
+        }
+        guarded += 1;
+        let path = path.replace("{id}", ID).replace("{user_id}", ID);
+        for header in [None, Some(("authorization", "Bearer garbage")), Some(("authorization", spoiled.as_str())), Some(("authorization", "Basic YTpi"))] {
+            let answer = site.ask(&method, &path, &Vec::from_iter(header), "{ not json").await;
+            assert_eq!(answer.problem(), (401, "unauthenticated".to_owned()), "{method} {path} {header:?}");
+            assert_eq!(answer.header("www-authenticate"), "Bearer");
+        }
+        if !path.ends_with("/events") {
+            let answer = site.ask(&method, &path, &[("cookie", &cookie), ("content-type", "application/json")], "{}").await;
+            assert_eq!(answer.status, 401, "{method} {path} took a cookie");
+        }
+    }
+    assert!(guarded > 45, "{guarded}");
+}
+
+#[tokio::test]
+async fn the_document_lists_every_route() {
+    let site = Site::new().await;
+    let all = operations(&site).await;
+    let public: Vec<_> = all.iter().filter(|row| row.2).map(|row| format!("{} {}", row.0, row.1)).collect();
+    assert_eq!(public, ["GET /api/v1/openapi.json", "POST /api/v1/sessions", "GET /healthz", "GET /readyz"]);
+    let found: BTreeSet<_> = all.iter().map(|row| format!("{} {}", row.0, row.1)).collect();
+    let golden: BTreeSet<_> = include_str!("routes.txt").lines().map(str::to_owned).collect();
+    assert_eq!(found, golden);
+}
+
+/// What the library writes has the fields that the document says.
+#[tokio::test]
+async fn the_shapes_are_what_is_written() {
+    let (site, ann) = Site::with_ann().await;
+    let document = site.ask("GET", "/api/v1/openapi.json", &[], "").await.json();
+    let run = site.markup_run().await;
+    let (project, deployment) = (run.project_id, run.deployment_id);
+    let view = site.get(&ann, &format!("/api/v1/deployments/{deployment}")).await.json();
+    let group = view["group_id"].as_str().unwrap();
+    let scope = site.post(&ann, &format!("/api/v1/groups/{group}/scopes"), &serde_json::json!({ "slug": "prod" })).await.json();
+    let synced = site.post(&ann, "/api/v1/services/sync", &Value::Null).await.json();
+    let service = site.get(&ann, &format!("/api/v1/services/{}", synced["synced"][0]["service_id"].as_str().unwrap())).await.json();
+    let run = site.get(&ann, &format!("/api/v1/runs/{}", run.id)).await.json();
+    let mut plain = run.clone();
+    plain.as_object_mut().unwrap().remove("steps");
+    let first = async |path: &str| site.get(&ann, path).await.json()["items"][0].clone();
+    let target = serde_json::json!({ "name": "ci", "target": { "project": project }, "origin": "github", "days": 1 });
+    let token = site.post(&ann, "/api/v1/tokens", &target).await.json();
+    let written = [
+        ("Project", site.get(&ann, &format!("/api/v1/projects/{project}")).await.json()),
+        ("Group", first(&format!("/api/v1/projects/{project}/groups")).await),
+        ("Scope", scope),
+        ("Deployment", first(&format!("/api/v1/groups/{group}/deployments")).await),
+        ("DeploymentView", view),
+        ("Service", service),
+        ("SyncReport", synced),
+        ("Step", run["steps"][0].clone()),
+        ("Run", plain),
+        ("RunView", run),
+        ("User", first("/api/v1/users").await),
+        ("Token", token["token"].clone()),
+        ("NewTokenSecret", token),
+        ("AuditEntry", first("/api/v1/audit").await),
+    ];
+    for (name, value) in written {
+        let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();
+        assert_eq!(keys(&value), keys(&document["components"]["schemas"][name]["properties"]), "{name}");
+    }
+}

@@ -1,0 +1,9 @@
+//! The portal as a client sees it, over a store in memory.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod access;
+mod browser;
+mod document;
+mod events;
+mod rest;
+mod site;

@@ -1,0 +1,142 @@
+//! The audit: what is kept with a change, and refusals.
+
+use std::time::Duration;
+
+use super::fixtures::{again, audit, audited, cancel, chain, held, keyed, enqueue, kept_project, moved, place, project, queued, record, resume};
+use crate::{
+    clock::{from_micros, later},
+    id::AuditId,
+    model::{AuditEntry, PrincipalRef, RunKind, Verdict},
+    name::Origin,
+    store::{AuditFilter, PageRequest, Store},
+};
+
+/// A refusal, at the beginning of a minute of its own.
+fn refusal() -> AuditEntry {
+    AuditEntry { verdict: Verdict::Refused, at: from_micros(1_800_000_000_000_000), ..audit("run.cancel") }
+}
+
+/// Entries are listed newest first, in pages, by project and by resource.
+pub async fn listed(store: &dyn Store) {
+    let mut entries = Vec::new();
+    let mut of_project = None;
+    for place in 0..5 {
+        let project = project(&format!("p{place}"));
+        of_project = if place < 2 { Some(project.id) } else { of_project };
+        let entry = AuditEntry { project_id: of_project, resource: format!("project {}", place % 2), ..audit("project.create") };
+        store.create_project(&project, &entry).await.unwrap();
+        entries.insert(0, entry);
+    }
+    let (mut seen, mut cursor) = (Vec::new(), None);
+    for size in [2, 2, 1] {
+        let page = store.audit(AuditFilter::default(), PageRequest::first(2).unwrap().after(cursor)).await.unwrap();
+        assert_eq!(page.items.len(), size);
+        seen.extend(page.items);
+        cursor = page.next;
+    }
+    assert_eq!((seen, cursor), (entries.clone(), None));
+    let by_project = AuditFilter { project: of_project, resource: None };
+    assert_eq!(store.audit(by_project.clone(), PageRequest::default()).await.unwrap().items, entries[..4]);
+    let by_both = AuditFilter { resource: Some("project 0".to_owned()), ..by_project };
+    let expected = [entries[0].clone(), entries[2].clone()];
+    assert_eq!(store.audit(by_both, PageRequest::default()).await.unwrap().items, expected);
+}
+
+/// Refusals that are alike are counted on the first one of their minute.
+pub async fn refusals_are_counted_by_the_minute(store: &dyn Store) {
+    let first = refusal();
+    let again = |after| AuditEntry { id: AuditId::new(), at: later(first.at, Duration::from_millis(after)), ..first.clone() };
+    for entry in [first.clone(), again(1), again(59_999)] {
+        store.record_refusal(&entry).await.unwrap();
+    }
+    assert_eq!(audited(store, &first).await, [AuditEntry { count: 3, ..first.clone() }]);
+    let next_minute = again(60_000);
+    store.record_refusal(&next_minute).await.unwrap();
+    store.record_refusal(&again(60_001)).await.unwrap();
+    let counted = [AuditEntry { count: 2, ..next_minute }, AuditEntry { count: 3, ..first.clone() }];
+    assert_eq!(audited(store, &first).await, counted);
+}
+
+/// A refusal with another principal, origin, action or resource has a line of its own.
+pub async fn refusals_of_others_stay_apart(store: &dyn Store) {
+    let first = refusal();
+    let other = |change: &dyn Fn(&mut AuditEntry)| {
+        let mut entry = AuditEntry { id: AuditId::new(), ..first.clone() };
+        change(&mut entry);
+        entry
+    };
+    let mut lines = vec![
+        first.clone(),
+        other(&|entry| entry.principal = PrincipalRef::Anonymous),
+        other(&|entry| entry.origin = Some(Origin::new("github").unwrap())),
+        other(&|entry| entry.origin = None),
+        other(&|entry| entry.action = "run.read".to_owned()),
+        other(&|entry| entry.resource = "run 2".to_owned()),
+    ];
+    for entry in lines.iter().chain(&lines) {
+        let entry = AuditEntry { id: if audited(store, entry).await.contains(entry) { AuditId::new() } else { entry.id }, ..entry.clone() };
+        store.record_refusal(&entry).await.unwrap();
+    }
+    lines.reverse();
+    let expected: Vec<_> = lines.into_iter().map(|entry| AuditEntry { count: 2, ..entry }).collect();
+    assert_eq!(store.audit(AuditFilter::default(), PageRequest::default()).await.unwrap().items, expected);
+}
+
+/// What was allowed is never counted together, and a refusal is not counted on it.
+pub async fn allowed_entries_are_not_counted(store: &dyn Store) {
+    let allowed = AuditEntry { at: refusal().at, ..audit("project.create") };
+    let second = AuditEntry { id: AuditId::new(), ..allowed.clone() };
+    store.create_project(&project("one"), &allowed).await.unwrap();
+    store.create_project(&project("two"), &second).await.unwrap();
+    let refused = AuditEntry { id: AuditId::new(), verdict: Verdict::Refused, ..allowed.clone() };
+    store.record_refusal(&refused).await.unwrap();
+    assert_eq!(audited(store, &allowed).await, [refused, second, allowed]);
+}
+
+/// The entry of a command is committed with it, once, and not when the command is refused.
+pub async fn entries_of_commands(store: &dyn Store) {
+    let held = held(store, "shop", &chain(&["a"])).await;
+    let premature = resume(held.run.id, "too early");
+    let entry = |command: &crate::store::Command| command.audit.as_deref().unwrap().clone();
+    moved(record(store, premature.clone()).await);
+    assert_eq!(audited(store, &entry(&premature)).await, []);
+
+    let asked = cancel(held.run.id, "enough");
+    record(store, asked.clone()).await.unwrap();
+    assert_eq!(audited(store, &entry(&asked)).await, [entry(&asked)]);
+    record(store, again(&asked)).await.unwrap();
+    assert_eq!(audited(store, &entry(&asked)).await, [entry(&asked)], "a repeat added a line");
+
+    // A cancel of a run that is being cancelled writes no event; its repeat must be as harmless.
+    let twice = cancel(held.run.id, "enough, I said");
+    record(store, twice.clone()).await.unwrap();
+    record(store, again(&twice)).await.unwrap();
+    assert_eq!(audited(store, &entry(&twice)).await, [entry(&twice)]);
+}
+
+/// The entry of a run that is queued is committed with it; a doubled request leaves none.
+pub async fn entries_of_queued_runs(store: &dyn Store) {
+    let deployment = place(store, "shop").await;
+    let plan = chain(&["a"]);
+    let make = |content| keyed(enqueue(&deployment, RunKind::Deploy, &plan), "key", content);
+    let (first, repeat, other) = (make(1), make(1), make(2));
+    let answers = store.enqueue(&[first.clone(), repeat.clone(), other.clone()]).await.unwrap();
+    assert_eq!(answers.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, true, false]);
+    assert_eq!(audited(store, &first.audit).await, [first.audit.clone()]);
+    assert_eq!(audited(store, &repeat.audit).await, [], "nothing was done, so nothing is there to be recorded");
+    assert_eq!(audited(store, &other.audit).await, []);
+}
+
+/// Reading leaves nothing in the audit.
+pub async fn reading_leaves_nothing(store: &dyn Store) {
+    let project = kept_project(store, "project").await;
+    let deployment = place(store, "shop").await;
+    let run = queued(store, &deployment, &chain(&["a"])).await;
+    let all = || store.audit(AuditFilter::default(), PageRequest::default());
+    let before = all().await.unwrap();
+    store.project(project.id).await.unwrap();
+    store.run(run.id).await.unwrap();
+    store.projects(None, PageRequest::default()).await.unwrap();
+    store.project_by_slug(&crate::name::Slug::new("nowhere").unwrap()).await.unwrap_err();
+    assert_eq!(all().await.unwrap(), before);
+}

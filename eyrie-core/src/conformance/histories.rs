@@ -1,0 +1,355 @@
+//! Random histories: a seeded sequence of commands over several runs, against a little model of what each may do.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use super::fixtures::{
+    again, at, cancel, chain, enqueue, kept_deployment, kept_group, kept_project, record, report, resume, settle, start, wide, worker,
+};
+use crate::{
+    id::{DeploymentId, RunId, WorkerId},
+    model::{Deployment, ReportedState, RunEventBody, RunKind, RunState, StepState},
+    store::{Change, Command, End, Fence, RecordError, Recorded, Settlement, Store},
+};
+
+/// How many commands one history has.
+const LENGTH: usize = 60;
+const REPORTED: [&str; 2] = ["pull", "build"];
+
+/// Marsaglia's xorshift: repeatable, and no dependency.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 >> 33).unwrap() % bound
+    }
+
+    fn pick<T: Copy>(&mut self, all: &[T]) -> T {
+        all[self.below(all.len())]
+    }
+}
+
+/// A step as the model has it.
+#[derive(Debug, Clone, PartialEq)]
+struct ModelStep {
+    name: String,
+    parent: Option<usize>,
+    state: StepState,
+    attempt: u32,
+}
+
+/// A run as the model has it.
+#[derive(Debug, Clone)]
+struct ModelRun {
+    deployment: DeploymentId,
+    state: RunState,
+    holder: Option<WorkerId>,
+    epoch: u64,
+    steps: Vec<ModelStep>,
+}
+
+impl ModelRun {
+    fn is_open(&self) -> bool {
+        !matches!(self.state, RunState::Succeeded | RunState::Failed | RunState::Cancelled)
+    }
+
+    fn settle(&mut self, index: usize, attempt: u32, how: &Settlement) -> Option<()> {
+        let step = self.steps.get_mut(index).filter(|step| step.state == StepState::Running && step.attempt == attempt)?;
+        let (own, running_report) = match how {
+            Settlement::Succeeded { .. } => (StepState::Succeeded, StepState::Succeeded),
+            Settlement::Failed => (StepState::Failed, StepState::Failed),
+            Settlement::Cancelled => (StepState::Cancelled, StepState::Cancelled),
+            Settlement::Retry { .. } | Settlement::Interrupted => (StepState::Pending, StepState::Failed),
+        };
+        step.state = own;
+        for below in self.steps.iter_mut().filter(|step| step.parent == Some(index)) {
+            match below.state {
+                StepState::Running => below.state = running_report,
+                StepState::Pending => below.state = StepState::Skipped,
+                _ => {}
+            }
+        }
+        Some(())
+    }
+
+    fn end(&mut self, state: RunState) {
+        self.state = state;
+        self.holder = None;
+        if matches!(state, RunState::Failed | RunState::Cancelled) {
+            for step in self.steps.iter_mut().filter(|step| step.state == StepState::Pending) {
+                step.state = StepState::Skipped;
+            }
+        }
+    }
+
+    fn report(&mut self, parent: usize, name: &str, said: ReportedState) -> Option<()> {
+        let attempt = self.steps.get(parent).filter(|step| step.state == StepState::Running)?.attempt;
+        let is_open = |step: &ModelStep| matches!(step.state, StepState::Pending | StepState::Running);
+        let fits = |step: &ModelStep| step.parent == Some(parent) && step.attempt == attempt && step.name == name && is_open(step);
+        let index = self.steps.iter().position(fits).unwrap_or_else(|| {
+            self.steps.push(ModelStep { name: name.to_owned(), parent: Some(parent), state: StepState::Pending, attempt });
+            self.steps.len() - 1
+        });
+        let step = &mut self.steps[index];
+        step.state = match said {
+            ReportedState::Pending => step.state,
+            ReportedState::Running => StepState::Running,
+            ReportedState::Success => StepState::Succeeded,
+            ReportedState::Failure => StepState::Failed,
+        };
+        Some(())
+    }
+
+    /// The run after the command; none when it must be refused.
+    fn after(&self, command: &Command) -> Option<Self> {
+        let mut run = self.clone();
+        if let Some(fence) = command.fence
+            && (run.holder, run.epoch) != (Some(fence.worker), fence.epoch)
+        {
+            return None;
+        }
+        match &command.change {
+            Change::Advance { settle, start, end } => {
+                for one in settle {
+                    run.settle(one.step.position(), one.attempt, &one.how)?;
+                }
+                if run.state == RunState::Running {
+                    for one in start {
+                        let step = run.steps.get_mut(one.index.position()).filter(|step| step.state == StepState::Pending)?;
+                        (step.state, step.attempt) = (StepState::Running, step.attempt + 1);
+                    }
+                }
+                match (end, run.state) {
+                    (None, _) => {}
+                    (Some(End::HandBack), _) => run.holder = None,
+                    (Some(End::Cancel { .. }), RunState::Cancelling) => run.end(RunState::Cancelled),
+                    (Some(End::Cancel { .. }), _) => return None,
+                    (Some(_), RunState::Cancelling) => {}
+                    (Some(End::Succeed { .. }), _) => run.end(RunState::Succeeded),
+                    (Some(End::Fail { .. }), _) => run.end(RunState::Failed),
+                    (Some(End::Park { .. }), _) => run.end(RunState::Parked),
+                }
+            }
+            Change::Report(said) => run.report(said.parent.unwrap().position(), said.name.as_str(), said.state)?,
+            Change::RequestCancel { .. } => match run.state {
+                RunState::Queued | RunState::Parked => run.end(RunState::Cancelled),
+                RunState::Running | RunState::Cancelling => run.state = RunState::Cancelling,
+                _ => return None,
+            },
+            Change::Resume { .. } if run.state == RunState::Parked => run.state = RunState::Queued,
+            _ => return None,
+        }
+        Some(run)
+    }
+}
+
+/// All runs as the model has them, and what the history has at hand.
+struct Model<'a> {
+    store: &'a dyn Store,
+    random: Random,
+    deployments: Vec<Deployment>,
+    workers: Vec<WorkerId>,
+    runs: BTreeMap<RunId, ModelRun>,
+    /// Commands that were carried out, with the events they wrote.
+    done: Vec<(Command, Recorded)>,
+}
+
+impl Model<'_> {
+    async fn queue(&mut self) {
+        let deployment = self.random.below(self.deployments.len());
+        let plan = if self.random.below(2) == 0 { chain(&["a", "b", "c"]) } else { wide(&["a", "b"]) };
+        let given = enqueue(&self.deployments[deployment], RunKind::Deploy, &plan);
+        let steps = given.steps.iter().map(|step| ModelStep { name: step.name.to_string(), parent: None, state: StepState::Pending, attempt: 0 });
+        let (deployment, steps) = (given.run.deployment_id, steps.collect());
+        let run = ModelRun { deployment, state: RunState::Queued, holder: None, epoch: 0, steps };
+        self.runs.insert(given.run.id, run);
+        self.store.enqueue(&[given]).await.unwrap().remove(0).unwrap();
+    }
+
+    /// The runs that a claim must give, in order: those that nobody holds, then the oldest open one of each deployment.
+    fn claimable(&self) -> Vec<RunId> {
+        let is_held = |run: &ModelRun| matches!(run.state, RunState::Running | RunState::Cancelling);
+        let is_gone = |run: &ModelRun| run.holder.is_none_or(|holder| !self.workers.contains(&holder));
+        let has_turn = |id: &RunId, run: &ModelRun| {
+            let mut open = self.runs.iter().filter(|(_, other)| other.deployment == run.deployment && other.is_open());
+            run.state == RunState::Queued && open.next().is_some_and(|(first, _)| first == id)
+        };
+        let left = self.runs.iter().filter(|(_, run)| is_held(run) && is_gone(run));
+        left.chain(self.runs.iter().filter(|(id, run)| has_turn(id, run))).map(|(id, _)| *id).collect()
+    }
+
+    async fn claim(&mut self) {
+        let worker = self.random.pick(&self.workers);
+        let limit = 1 + self.random.below(3);
+        let mut expected = self.claimable();
+        assert_eq!(self.store.poll(worker).await.unwrap().claimable, !expected.is_empty());
+        expected.truncate(limit);
+        let claims = self.store.claim(worker, u32::try_from(limit).unwrap()).await.unwrap();
+        assert_eq!(claims.iter().map(|claim| claim.run.id).collect::<Vec<_>>(), expected);
+        for claim in claims {
+            let run = self.runs.get_mut(&claim.run.id).unwrap();
+            run.holder = Some(worker);
+            run.epoch += 1;
+            if run.state == RunState::Queued {
+                run.state = RunState::Running;
+            }
+            if run.epoch == 1 {
+                for first in &claim.run.first_steps {
+                    let step = &mut run.steps[first.index.position()];
+                    (step.state, step.attempt) = (StepState::Running, 1);
+                }
+            }
+        }
+    }
+
+    async fn replace_worker(&mut self) {
+        let place = self.random.below(self.workers.len());
+        self.store.retire_worker(self.workers[place]).await.unwrap();
+        self.workers[place] = worker(self.store).await;
+    }
+
+    /// A command that mostly could have come from the run's holder, and sometimes from one that knows an older state.
+    fn command(&mut self, id: RunId) -> Command {
+        let run = self.runs[&id].clone();
+        let stale = self.random.below(10) == 0;
+        let fence = Fence { worker: run.holder.unwrap_or(self.workers[0]), epoch: run.epoch.saturating_sub(u64::from(stale)) };
+        let planned: Vec<_> = (0..run.steps.len()).filter(|index| run.steps[*index].parent.is_none()).collect();
+        let change = match self.random.below(10) {
+            0 => return cancel(id, "enough"),
+            1 => return resume(id, "go on"),
+            2..=4 => {
+                let said = self.random.pick(&[ReportedState::Pending, ReportedState::Running, ReportedState::Success, ReportedState::Failure]);
+                let (parent, name) = (self.random.pick(&planned), self.random.pick(&REPORTED));
+                report(u32::try_from(parent).unwrap(), name, said)
+            }
+            _ => self.advance(&run, &planned),
+        };
+        Command::fenced(id, fence, change)
+    }
+
+    fn advance(&mut self, run: &ModelRun, planned: &[usize]) -> Change {
+        let any = self.random.pick(planned);
+        let running = planned.iter().copied().find(|index| run.steps[*index].state == StepState::Running);
+        let chosen = if self.random.below(8) == 0 { any } else { running.unwrap_or(any) };
+        let how = match self.random.below(8) {
+            0 => Settlement::Failed,
+            1 => Settlement::Retry { pause: Duration::ZERO },
+            2 => Settlement::Cancelled,
+            3 => Settlement::Interrupted,
+            _ => Settlement::Succeeded { output: None },
+        };
+        let attempt = run.steps[chosen].attempt + u32::from(self.random.below(12) == 0);
+        let settled = (self.random.below(4) > 0).then(|| settle(u32::try_from(chosen).unwrap(), attempt, how));
+        let pending = planned.iter().find(|index| run.steps[**index].state == StepState::Pending);
+        let started = pending.filter(|_| self.random.below(3) > 0).map(|index| start(u32::try_from(*index).unwrap()));
+        let message = "because".to_owned();
+        let end = match self.random.below(16) {
+            0 => Some(End::Fail { message }),
+            1 | 2 => Some(End::Cancel { message }),
+            3 => Some(End::Park { message }),
+            4 => Some(End::HandBack),
+            _ if planned.iter().all(|index| run.steps[*index].state == StepState::Succeeded) => Some(End::Succeed { release: None }),
+            _ => None,
+        };
+        Change::Advance { settle: settled.into_iter().collect(), start: started.into_iter().collect(), end }
+    }
+
+    async fn send(&mut self) {
+        let ids: Vec<_> = self.runs.keys().copied().collect();
+        let mut batch = Vec::new();
+        for _ in 0..=self.random.below(3) {
+            let id = self.random.pick(&ids);
+            batch.push(self.command(id));
+        }
+        let answers = self.store.record(&batch).await.unwrap();
+        assert_eq!(answers.len(), batch.len());
+        for (command, answer) in batch.into_iter().zip(answers) {
+            let before = &self.runs[&command.run_id];
+            let (after, fenced_off) = (before.after(&command), command.fence.is_some_and(|fence| (before.holder, before.epoch) != (Some(fence.worker), fence.epoch)));
+            match (after, answer) {
+                (Some(after), Ok(done)) => {
+                    assert_eq!(done.run_state, after.state, "{command:?}");
+                    self.runs.insert(command.run_id, after);
+                    self.done.push((command, done));
+                }
+                (None, Err(RecordError::LeaseLost { current })) if fenced_off => assert_eq!(current, before.epoch, "{command:?}"),
+                (None, Err(RecordError::Moved(_))) if !fenced_off => {}
+                (after, answer) => panic!("{command:?} on {before:?}: the model says {after:?}, the store {answer:?}"),
+            }
+        }
+    }
+
+    /// Sends an earlier command again: it answers as before, and [`check`](Self::check) sees that nothing was done.
+    async fn repeat(&mut self) {
+        let written: Vec<_> = self.done.iter().filter(|(_, done)| !done.events.is_empty()).collect();
+        if !written.is_empty() {
+            let (command, done) = written[self.random.below(written.len())];
+            let repeated = record(self.store, again(command)).await.unwrap();
+            assert_eq!((&repeated.events, repeated.run_state), (&done.events, self.runs[&command.run_id].state), "{command:?}");
+        }
+    }
+
+    /// The store against the model, and each run's rows against its events.
+    async fn check(&self) {
+        for (id, model) in &self.runs {
+            let run = self.store.run(*id).await.unwrap();
+            assert_eq!((run.state, run.worker_id, run.epoch), (model.state, model.holder, model.epoch));
+            let rows = self.store.steps(*id).await.unwrap();
+            assert_eq!(run.step_count as usize, rows.len());
+            assert!(rows.iter().zip(0..).all(|(row, place)| row.index == at(place)), "steps stand in order without gaps");
+            let as_model = |row: &crate::model::Step| ModelStep {
+                name: row.name.to_string(),
+                parent: row.parent.map(|parent| parent.position()),
+                state: row.state,
+                attempt: row.attempt,
+            };
+            assert_eq!(rows.iter().map(as_model).collect::<Vec<_>>(), model.steps);
+
+            let events = self.store.run_events(*id, 0, 10_000).await.unwrap();
+            assert_eq!(events.iter().map(|event| event.seq).collect::<Vec<_>>(), (1..=run.last_seq).collect::<Vec<_>>());
+            assert!(events.is_sorted_by_key(|event| event.epoch), "epochs never go back");
+            assert_eq!(events.iter().filter(|event| event.is_final()).count(), usize::from(!model.is_open()));
+            assert!(model.is_open() || events.last().is_some_and(|event| event.is_final()), "nothing happens after the end");
+            let (mut folded_run, mut folded) = (RunState::Queued, BTreeMap::new());
+            for event in events {
+                match event.body {
+                    RunEventBody::Run { state, .. } => folded_run = state,
+                    RunEventBody::Step { index, state, attempt, .. } => drop(folded.insert(index, (state, attempt))),
+                    RunEventBody::Progress { .. } => {}
+                }
+            }
+            assert_eq!(folded_run, run.state);
+            for row in &rows {
+                let told = folded.get(&row.index).copied().unwrap_or((StepState::Pending, 0));
+                assert_eq!((row.state, row.attempt), told, "the events tell another state of step {} than its row", row.index);
+            }
+        }
+    }
+}
+
+/// A random history of this seed, checked after every command. The seed is in the message of a failure.
+pub async fn random_histories(store: &dyn Store, seed: u64) {
+    super::named(&format!("seed {seed}"), history(store, seed)).await;
+}
+
+async fn history(store: &dyn Store, seed: u64) {
+    let group = kept_group(store, &kept_project(store, "project").await, "web").await;
+    let deployments = vec![kept_deployment(store, &group, "one").await, kept_deployment(store, &group, "two").await];
+    let workers = vec![worker(store).await, worker(store).await];
+    // Neighbouring seeds are spread far apart; an xorshift never leaves zero.
+    let random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+    let mut model = Model { store, random, deployments, workers, runs: BTreeMap::new(), done: Vec::new() };
+    model.queue().await;
+    for _ in 0..LENGTH {
+        match model.random.below(20) {
+            0 if model.runs.len() < 8 => model.queue().await,
+            1..=3 => model.claim().await,
+            4 => model.replace_worker().await,
+            5 | 6 => model.repeat().await,
+            _ => model.send().await,
+        }
+        model.check().await;
+    }
+}

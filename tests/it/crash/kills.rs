@@ -1,0 +1,39 @@
+//! Killed again and again at random moments: nothing acknowledged is lost, nothing is recorded twice.
+
+use std::{
+    thread::sleep,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use eyrie_tests::crash::rng::Rng;
+
+use super::{Field, Process, oracle::judge, setting};
+
+#[test]
+fn random_kills_lose_nothing() {
+    let clock = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |since| u64::from(since.subsec_nanos()));
+    let seed = setting("EYRIE_TEST_SEED").unwrap_or_else(clock);
+    let kills = setting("EYRIE_TEST_KILLS").unwrap_or(30);
+    let (begun, mut rng, field) = (Instant::now(), Rng::new(seed), Field::new(seed));
+    println!("crash: seed {seed}");
+    let mut living: Vec<Process> = Vec::new();
+    for _ in 0..kills {
+        while living.is_empty() || (living.len() < 2 && rng.once_in(4)) {
+            living.push(field.start(&["enqueue=loop"]));
+        }
+        let place = usize::try_from(rng.below(living.len() as u64)).unwrap();
+        // One in four may die while it starts; the others get to work first.
+        if !rng.once_in(4) {
+            living[place].wait_ready();
+        }
+        sleep(Duration::from_millis(rng.between(5, 400)));
+        living.swap_remove(place).kill();
+    }
+    let rest = living.len() as u64;
+    living.into_iter().for_each(Process::kill);
+    field.start(&["drain=yes"]).wait_end(Duration::from_secs(120));
+    let found = judge(&field);
+    let took = begun.elapsed().as_secs_f64();
+    println!("crash: seed {seed}, {} kills, {found}, {took:.1} s", kills + rest);
+    assert!(found.runs > 0 && found.heard > 0, "nothing was tested");
+}
