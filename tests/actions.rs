@@ -45,7 +45,11 @@ pub struct Flaky;
 impl Action for Flaky {
     async fn run(&self, cx: ActionContext) -> Result<Option<Output>, ActionError> {
         let succeeds_at: u32 = cx.parse_parameters()?;
-        if cx.attempt() >= succeeds_at { Ok(Some(json!(cx.attempt()))) } else { Err(ActionError::new(format!("attempt {} fails", cx.attempt()))) }
+        if cx.attempt() >= succeeds_at {
+            Ok(Some(json!(cx.attempt())))
+        } else {
+            Err(ActionError::new(format!("attempt {} fails", cx.attempt())))
+        }
     }
 }
 

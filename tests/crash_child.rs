@@ -42,7 +42,8 @@ struct Arguments(BTreeMap<String, String>);
 
 impl Arguments {
     fn read() -> Self {
-        let pair = |text: String| text.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned())).expect("arguments are key=value");
+        let pair =
+            |text: String| text.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned())).expect("arguments are key=value");
         Self(std::env::args().skip(1).map(pair).collect())
     }
 
@@ -281,7 +282,8 @@ async fn main() {
         .action("hold", Hold(journal.clone()));
     let folder = path.parent().expect("the journal is in a folder");
     if let Some(services) = arguments.text("services") {
-        let options = ScriptOptions { context_folder: folder.to_owned(), term_grace: Duration::from_millis(500), ..ScriptOptions::default() };
+        let options =
+            ScriptOptions { context_folder: folder.to_owned(), term_grace: Duration::from_millis(500), ..ScriptOptions::default() };
         builder = builder.services(ServicesRoot::open(services).expect("the services"), options);
     }
     builder = if arguments.text("worker") == Some("no") { builder.without_worker() } else { builder.worker(options(&arguments)) };

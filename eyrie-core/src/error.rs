@@ -237,12 +237,8 @@ impl From<Denied> for Error {
 
 impl From<IllegalTransition> for Error {
     fn from(transition: IllegalTransition) -> Self {
-        let inner = Inner {
-            kind: ErrorKind::IllegalTransition,
-            operation: "transition",
-            detail: Detail::Transition(transition),
-            source: None,
-        };
+        let inner =
+            Inner { kind: ErrorKind::IllegalTransition, operation: "transition", detail: Detail::Transition(transition), source: None };
         Self(Box::new(inner))
     }
 }

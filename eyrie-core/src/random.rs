@@ -7,9 +7,8 @@ use crate::error::{Error, ErrorKind, Result};
 /// # Errors
 /// [`ErrorKind::Unavailable`] when the system gives none.
 pub(crate) fn fill(bytes: &mut [u8]) -> Result<()> {
-    getrandom::fill(bytes).map_err(|error| {
-        Error::new(ErrorKind::Unavailable, "random", "the operating system gives no randomness").with_source(error)
-    })
+    getrandom::fill(bytes)
+        .map_err(|error| Error::new(ErrorKind::Unavailable, "random", "the operating system gives no randomness").with_source(error))
 }
 
 /// A number in 0..1, for jitter. Not for secrets; 0.5 when the system gives no randomness.

@@ -7,8 +7,7 @@ use eyrie_core::{
     store::{AuditFilter, AuditStore, Page, PageRequest},
 };
 use sea_orm::{
-    ConnectionTrait, EntityTrait, IntoActiveModel, Order, QueryFilter, Statement, Value,
-    ColumnTrait,
+    ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, Order, QueryFilter, Statement, Value,
     sea_query::{Expr, ExprTrait, OnConflict},
 };
 

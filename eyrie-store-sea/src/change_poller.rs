@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use sea_orm::{ConnectionTrait, DatabaseConnection, Statement};
 use tokio::{
+    runtime::Handle,
     sync::watch,
     task::AbortHandle,
     time::{MissedTickBehavior, interval},
@@ -19,9 +20,9 @@ pub(crate) struct ChangePoller {
 
 impl ChangePoller {
     /// Looks at the file through `connection`, a pool of one that is used for nothing else.
-    pub(crate) fn start(connection: DatabaseConnection, every: Duration) -> Self {
+    pub(crate) fn start(connection: DatabaseConnection, every: Duration, on: &Handle) -> Self {
         let (sender, changes) = watch::channel(0);
-        let task = tokio::spawn(poll(connection.clone(), every, sender)).abort_handle();
+        let task = on.spawn(poll(connection.clone(), every, sender)).abort_handle();
         Self { connection, changes, task }
     }
 

@@ -92,7 +92,9 @@ where
     let begun = Instant::now();
     loop {
         match attempt().await {
-            Err(failure) if failure.is_busy() && begun.elapsed() < options.busy_timeout => tokio::time::sleep(Duration::from_millis(5)).await,
+            Err(failure) if failure.is_busy() && begun.elapsed() < options.busy_timeout => {
+                tokio::time::sleep(Duration::from_millis(5)).await
+            }
             done => return done.map_err(|failure| failure.into_error("open store")),
         }
     }

@@ -41,10 +41,8 @@ impl EventStore for SeaStore {
     }
 
     async fn feed(&self, after: EventCursor, limit: u32) -> Result<Vec<FeedItem>> {
-        let select = Entity::find()
-            .filter(Column::Position.gt(count(after.position())))
-            .order_by_asc(Column::Position)
-            .limit(u64::from(limit));
+        let select =
+            Entity::find().filter(Column::Position.gt(count(after.position()))).order_by_asc(Column::Position).limit(u64::from(limit));
         all_found(self.read(), "feed", select).await
     }
 

@@ -24,6 +24,7 @@ mod listing;
 mod log;
 mod migration;
 mod options;
+mod own_thread;
 mod project;
 mod release;
 mod row_statement;

@@ -25,10 +25,8 @@ use crate::{
 const MAX_LOG: i64 = 64 * 1024 * 1024;
 const CUT: &str = "[the log is cut here: a run's log holds at most 64 MiB]\n";
 
-const SIZES: RowStatement =
-    RowStatement { columns: "id", then: "SELECT r.id, r.log_size FROM v CROSS JOIN runs r WHERE r.id = v.id" };
-const GROW: RowStatement =
-    RowStatement { columns: "id,size", then: "UPDATE runs SET log_size = v.size FROM v WHERE runs.id = v.id" };
+const SIZES: RowStatement = RowStatement { columns: "id", then: "SELECT r.id, r.log_size FROM v CROSS JOIN runs r WHERE r.id = v.id" };
+const GROW: RowStatement = RowStatement { columns: "id,size", then: "UPDATE runs SET log_size = v.size FROM v WHERE runs.id = v.id" };
 const APPEND: RowStatement = RowStatement {
     columns: "run_id,start_offset,end_offset,step,at,text",
     then: "INSERT INTO log_chunks (run_id, start_offset, end_offset, step, at, text) \

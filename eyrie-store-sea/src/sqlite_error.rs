@@ -23,6 +23,7 @@ pub(crate) enum Fault {
 
 const BUSY: i32 = 5;
 const LOCKED: i32 = 6;
+const IO_ERROR: i32 = 10;
 const CORRUPT: i32 = 11;
 const FULL: i32 = 13;
 const CANNOT_OPEN: i32 = 14;
@@ -68,7 +69,7 @@ impl Fault {
             _ => match code & 0xff {
                 FULL => Self::Full,
                 BUSY | LOCKED => Self::Busy,
-                CANNOT_OPEN => Self::Unreachable,
+                IO_ERROR | CANNOT_OPEN => Self::Unreachable,
                 CORRUPT | NOT_A_DATABASE => Self::Damaged,
                 _ => Self::Other,
             },

@@ -1,10 +1,6 @@
 //! The store itself.
 
-use std::{
-    fmt,
-    future::Future,
-    sync::Arc,
-};
+use std::{fmt, future::Future, sync::Arc};
 
 use eyrie_core::{Clock, Result, SystemClock, Timestamp};
 use sea_orm::{ConnectionTrait, DatabaseConnection, Statement};
@@ -14,6 +10,7 @@ use crate::{
     connect::{Connections, connect},
     error::Failure,
     options::Options,
+    own_thread::OwnThread,
     worker_lock::WorkerLocks,
     writer::{Class, WriteTx, Writer},
 };
@@ -30,6 +27,7 @@ struct Shared {
     writer: Writer,
     locks: Arc<WorkerLocks>,
     changes: ChangePoller,
+    _thread: OwnThread,
 }
 
 impl fmt::Debug for SeaStore {
@@ -54,12 +52,14 @@ impl SeaStore {
     /// As for [`open`](Self::open).
     pub async fn open_with(options: Options) -> Result<Self> {
         let Connections { path, read, write, watch } = Box::pin(connect(&options)).await?;
+        let thread = OwnThread::start()?;
         let shared = Shared {
             read,
-            writer: Writer::new(write, options.busy_timeout),
+            writer: Writer::new(write, options.busy_timeout, thread.runtime().clone()),
             locks: Arc::new(WorkerLocks::beside(&path)),
-            changes: ChangePoller::start(watch, options.change_interval),
+            changes: ChangePoller::start(watch, options.change_interval, thread.runtime()),
             url: options.url,
+            _thread: thread,
         };
         Ok(Self { shared: Arc::new(shared) })
     }

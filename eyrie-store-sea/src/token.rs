@@ -60,8 +60,7 @@ impl TokenStore for SeaStore {
                 .exec(&*tx)
                 .await?;
             if done.rows_affected == 0 {
-                let there: Option<Uuid> =
-                    Entity::find_by_id(id.uuid()).select_only().column(Column::Id).into_tuple().one(&*tx).await?;
+                let there: Option<Uuid> = Entity::find_by_id(id.uuid()).select_only().column(Column::Id).into_tuple().one(&*tx).await?;
                 // Revoked before: nothing changes, and nothing is recorded again.
                 return there.map(drop).ok_or_else(|| Failure::missing("token"));
             }

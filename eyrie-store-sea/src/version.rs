@@ -1,6 +1,6 @@
 //! Changes at an expected version, and what it means when they touch nothing.
 
-use sea_orm::{ColumnTrait, DeleteResult, EntityTrait, PrimaryKeyTrait, QuerySelect, QueryFilter, UpdateResult, prelude::Uuid};
+use sea_orm::{ColumnTrait, DeleteResult, EntityTrait, PrimaryKeyTrait, QueryFilter, QuerySelect, UpdateResult, prelude::Uuid};
 
 use crate::{error::Failure, writer::WriteTx};
 

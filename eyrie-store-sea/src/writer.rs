@@ -10,7 +10,7 @@ use std::{
 
 use eyrie_core::{Error, ErrorKind, Result};
 use sea_orm::{DatabaseConnection, DatabaseTransaction, SqliteTransactionMode, TransactionOptions, TransactionTrait};
-use tokio::sync::oneshot;
+use tokio::{runtime::Handle, sync::oneshot};
 
 use crate::error::Failure;
 
@@ -31,12 +31,13 @@ pub(crate) struct Writer {
     connection: DatabaseConnection,
     gate: Arc<Gate>,
     patience: Duration,
+    own: Handle,
 }
 
 impl Writer {
-    /// A writer over a pool of one connection, which waits for other processes up to `patience`.
-    pub(crate) fn new(connection: DatabaseConnection, patience: Duration) -> Self {
-        Self { connection, gate: Arc::new(Gate::default()), patience }
+    /// A writer over a pool of one connection, which waits for other processes up to `patience`; `own` is the store's own runtime.
+    pub(crate) fn new(connection: DatabaseConnection, patience: Duration, own: Handle) -> Self {
+        Self { connection, gate: Arc::new(Gate::default()), patience, own }
     }
 
     /// Runs `work` in a transaction that it commits itself. It comes to its end also when the caller goes away.
@@ -47,11 +48,14 @@ impl Writer {
         T: Send + 'static,
     {
         let writer = self.clone();
-        let task = tokio::spawn(async move {
+        // The engine writes from a thread of its own already; whoever else calls may block its runtime at any time.
+        let runtime = if class == Class::Engine { Handle::current() } else { self.own.clone() };
+        let task = runtime.spawn(async move {
             let transaction = writer.begin(class).await?;
             work(transaction).await
         });
-        task.await.unwrap_or_else(|error| Err(Error::new(ErrorKind::OutcomeUnknown, "write", "the write was stopped").with_source(error).into()))
+        task.await
+            .unwrap_or_else(|error| Err(Error::new(ErrorKind::OutcomeUnknown, "write", "the write was stopped").with_source(error).into()))
     }
 
     /// Like [`attempt`](Self::attempt), with the error as the ports want it.
@@ -67,7 +71,8 @@ impl Writer {
     /// Waits for its turn in this process, then for other processes.
     async fn begin(&self, class: Class) -> Result<WriteTx, Failure> {
         let turn = Gate::enter(&self.gate, class).await;
-        let options = TransactionOptions { sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate), ..TransactionOptions::default() };
+        let options =
+            TransactionOptions { sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate), ..TransactionOptions::default() };
         let begun = Instant::now();
         loop {
             match self.connection.begin_with_options(options).await.map_err(Failure::from) {

@@ -197,7 +197,8 @@ async fn a_run_goes_from_queue_to_end_and_frees_the_next() {
         request
     };
     let third = request(&deployment, 3);
-    let answers = store.enqueue(&[keyed(first.clone(), 1), second.clone(), keyed(third.clone(), 1), keyed(third.clone(), 2)]).await.unwrap();
+    let answers =
+        store.enqueue(&[keyed(first.clone(), 1), second.clone(), keyed(third.clone(), 1), keyed(third.clone(), 2)]).await.unwrap();
     assert!(answers[0].as_ref().unwrap().is_new && answers[1].as_ref().unwrap().is_new);
     assert!(!answers[2].as_ref().unwrap().is_new);
     assert_eq!(answers[2].as_ref().unwrap().run.id, first.run.id);
@@ -264,7 +265,8 @@ async fn a_run_goes_from_queue_to_end_and_frees_the_next() {
     let claims = store.claim(worker, 10).await.unwrap();
     assert_eq!(claims[0].run.id, second.run.id);
     let park = Change::Advance { settle: vec![], start: vec![], end: Some(End::Park { message: "look".into() }) };
-    let command = Command { id: CommandId::new(), run_id: second.run.id, fence: Some(fence(&claims[0])), change: park, retried: false, audit: None };
+    let command =
+        Command { id: CommandId::new(), run_id: second.run.id, fence: Some(fence(&claims[0])), change: park, retried: false, audit: None };
     store.record(&[command]).await.unwrap()[0].as_ref().unwrap();
     store.enqueue(std::slice::from_ref(&third)).await.unwrap();
     assert!(!store.poll(worker).await.unwrap().claimable, "a parked run keeps its place");
@@ -319,17 +321,15 @@ async fn logs_have_offsets_and_an_end() {
     let request = request(&deployment, 1);
     let run_id = request.run.id;
     store.enqueue(&[request]).await.unwrap();
-    let chunk = |run_id, text: &str| LogChunk {
-        run_id,
-        offset: 0,
-        step: StepIndex::new(0),
-        at: eyrie_core::Timestamp::now(),
-        text: text.into(),
-    };
+    let chunk =
+        |run_id, text: &str| LogChunk { run_id, offset: 0, step: StepIndex::new(0), at: eyrie_core::Timestamp::now(), text: text.into() };
     store.append_log(&[chunk(run_id, "one\n"), chunk(RunId::new(), "lost\n"), chunk(run_id, "two\n")]).await.unwrap();
     store.append_log(&[chunk(run_id, "three\n")]).await.unwrap();
     let all = store.read_log(run_id, 0, 1000).await.unwrap();
-    assert_eq!(all.iter().map(|chunk| (chunk.offset, chunk.text.as_str())).collect::<Vec<_>>(), [(0, "one\n"), (4, "two\n"), (8, "three\n")]);
+    assert_eq!(
+        all.iter().map(|chunk| (chunk.offset, chunk.text.as_str())).collect::<Vec<_>>(),
+        [(0, "one\n"), (4, "two\n"), (8, "three\n")]
+    );
     assert_eq!(store.read_log(run_id, 0, 1).await.unwrap().len(), 1);
     assert_eq!(store.read_log(run_id, 5, 1000).await.unwrap().len(), 2);
     assert!(store.read_log(run_id, 14, 1000).await.unwrap().is_empty());

@@ -47,7 +47,9 @@ impl Journal {
 pub fn words_of(event: &RunEvent) -> String {
     let (kind, state, step, name, attempt, message) = match &event.body {
         RunEventBody::Run { state, message } => ("run", state.to_string(), None, None, None, message),
-        RunEventBody::Step { index, name, state, attempt, message, .. } => ("step", state.to_string(), Some(index.get()), Some(name), Some(*attempt), message),
+        RunEventBody::Step { index, name, state, attempt, message, .. } => {
+            ("step", state.to_string(), Some(index.get()), Some(name), Some(*attempt), message)
+        }
         RunEventBody::Progress { index, name, message } => ("progress", String::new(), Some(index.get()), Some(name), None, message),
     };
     let name = name.map(ToString::to_string).unwrap_or_default();
@@ -56,6 +58,16 @@ pub fn words_of(event: &RunEvent) -> String {
 
 /// The same from its parts.
 #[expect(clippy::too_many_arguments, reason = "one for each column")]
-pub fn words(seq: u64, at: i64, epoch: u64, kind: &str, state: &str, step: Option<i64>, name: &str, attempt: Option<i64>, message: &str) -> String {
+pub fn words(
+    seq: u64,
+    at: i64,
+    epoch: u64,
+    kind: &str,
+    state: &str,
+    step: Option<i64>,
+    name: &str,
+    attempt: Option<i64>,
+    message: &str,
+) -> String {
     format!("{seq}\t{at}\t{epoch}\t{kind}\t{state}\t{step:?}\t{name}\t{attempt:?}\t{message:?}")
 }

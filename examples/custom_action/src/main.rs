@@ -8,7 +8,9 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use eyrie_core::deployment_type::{DeploymentType, PlanRequest};
 use eyrie_core::engine::{Action, ActionContext, ActionError, Output, Probed};
-use eyrie_core::model::{CrashPolicy, NewDeployment, NewGroup, NewProject, Plan, PlannedRelease, Principal, RetryPolicy, RunEventBody, Settings};
+use eyrie_core::model::{
+    CrashPolicy, NewDeployment, NewGroup, NewProject, Plan, PlannedRelease, Principal, RetryPolicy, RunEventBody, Settings,
+};
 use eyrie_core::name::GroupType;
 use eyrie_core::platform::StartRun;
 use eyrie_core::{Eyrie, Invalid};

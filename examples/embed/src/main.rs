@@ -26,7 +26,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let project = me.create_project(NewProject::new("blog")?).await?;
     let group = me.create_group(project.id, NewGroup::new("web", "embedded")?).await?;
     let deployment = me.create_deployment(group.id, NewDeployment::new("production")?).await?;
-    let plan = Plan::builder().step("fetch", "work", |s| s).step("build", "work", |s| s.needs(["fetch"])).step("ship", "work", |s| s.needs(["build"]));
+    let plan = Plan::builder()
+        .step("fetch", "work", |s| s)
+        .step("build", "work", |s| s.needs(["fetch"]))
+        .step("ship", "work", |s| s.needs(["build"]));
     let run = me.run_plan(deployment.id, plan.build()?).await?;
     let mut events = me.follow_run(run.id, 0).await?;
     while let Some(event) = events.next().await? {

@@ -34,7 +34,9 @@ pub(crate) fn begin() -> OpenApiRouter<Portal> {
 pub(crate) fn finish(described: &OpenApi) -> Value {
     let mut document = serde_json::to_value(described).unwrap_or_default();
     let paths = document.get_mut("paths").and_then(Value::as_object_mut);
-    for operation in paths.into_iter().flat_map(|paths| paths.values_mut()).filter_map(Value::as_object_mut).flat_map(|path| path.values_mut()) {
+    for operation in
+        paths.into_iter().flat_map(|paths| paths.values_mut()).filter_map(Value::as_object_mut).flat_map(|path| path.values_mut())
+    {
         if let Some(responses) = operation.get_mut("responses").and_then(Value::as_object_mut) {
             let content = json!({ "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" } } });
             responses.insert("default".to_owned(), json!({ "description": "A refusal.", "content": content }));

@@ -49,7 +49,9 @@ async fn ready(State(portal): State<Portal>) -> Answer<&'static str> {
 #[utoipa::path(get, path = "/metrics", tag = "health", responses((status = 200, description = "The counts.", content_type = "text/plain")))]
 async fn metrics(State(portal): State<Portal>, Peer(peer): Peer, headers: HeaderMap) -> Answer {
     // What came through a proxy is not from this machine, although its peer is.
-    let forwarded = ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-real-ip", "forwarded", "via"].iter().any(|name| headers.contains_key(*name));
+    let forwarded = ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-real-ip", "forwarded", "via"]
+        .iter()
+        .any(|name| headers.contains_key(*name));
     if forwarded || !peer.is_some_and(|peer| peer.is_loopback()) {
         let secret = bearer(&headers)?.ok_or_else(|| Problem::unauthenticated("send Authorization: Bearer with a token"))?;
         portal.acting(secret).await?;
@@ -72,9 +74,12 @@ async fn counts(portal: &Portal) -> Answer<String> {
     };
     let plain = |value: String| [(String::new(), value)];
     family("eyrie_uptime_seconds", "gauge", "Since the portal was made.", &plain(portal.started.elapsed().as_secs().to_string()));
-    let answers = portal.answers.iter().enumerate().skip(1).map(|(class, count)| {
-        (format!("{{status=\"{class}xx\"}}"), count.load(Ordering::Relaxed).to_string())
-    });
+    let answers = portal
+        .answers
+        .iter()
+        .enumerate()
+        .skip(1)
+        .map(|(class, count)| (format!("{{status=\"{class}xx\"}}"), count.load(Ordering::Relaxed).to_string()));
     family("eyrie_http_responses_total", "counter", "Answers by status.", &answers.collect::<Vec<_>>());
     let failed = portal.failed_sign_ins.load(Ordering::Relaxed).to_string();
     family("eyrie_sign_in_failures_total", "counter", "Sign-ins that were refused.", &plain(failed));

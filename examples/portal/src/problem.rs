@@ -44,7 +44,12 @@ impl Problem {
     }
 
     pub(crate) fn cross_site() -> Self {
-        Self::new(StatusCode::FORBIDDEN, "cross-site", "Refused", "the form did not come from this portal, or it is out of date; load the page again")
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "cross-site",
+            "Refused",
+            "the form did not come from this portal, or it is out of date; load the page again",
+        )
     }
 
     pub(crate) fn method_not_allowed() -> Self {
@@ -53,7 +58,10 @@ impl Problem {
 
     pub(crate) fn version_missing() -> Self {
         let detail = "send If-Match with the ETag that you have read";
-        Self { field: Some("If-Match".to_owned()), ..Self::new(StatusCode::PRECONDITION_REQUIRED, "precondition-required", "Version missing", detail) }
+        Self {
+            field: Some("If-Match".to_owned()),
+            ..Self::new(StatusCode::PRECONDITION_REQUIRED, "precondition-required", "Version missing", detail)
+        }
     }
 
     pub(crate) fn version_differs() -> Self {
@@ -96,7 +104,9 @@ impl From<Error> for Problem {
             ErrorKind::LimitExceeded => (StatusCode::TOO_MANY_REQUESTS, "Limit reached", told),
             ErrorKind::Unsupported => (StatusCode::UNPROCESSABLE_ENTITY, "Not supported", told),
             ErrorKind::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "Not available", "nothing was done; try again".to_owned()),
-            ErrorKind::StorageFull => (StatusCode::SERVICE_UNAVAILABLE, "No room left", "the server has no room left; nothing was done".to_owned()),
+            ErrorKind::StorageFull => {
+                (StatusCode::SERVICE_UNAVAILABLE, "No room left", "the server has no room left; nothing was done".to_owned())
+            }
             ErrorKind::OutcomeUnknown => {
                 let detail = "it may or may not have been done; look before you repeat it".to_owned();
                 (StatusCode::SERVICE_UNAVAILABLE, "Outcome unknown", detail)

@@ -174,7 +174,10 @@ impl<T: DeserializeOwned> FromRequest<Portal> for Body<T> {
             let told = inner.to_string();
             let told = told.rsplit_once(" at line ").map_or(told.as_str(), |(told, _)| told).to_owned();
             // A missing field is told of the object around it; its name stands in the text.
-            let named = told.strip_prefix("missing field `").or_else(|| told.strip_prefix("unknown field `")).and_then(|rest| rest.split('`').next());
+            let named = told
+                .strip_prefix("missing field `")
+                .or_else(|| told.strip_prefix("unknown field `"))
+                .and_then(|rest| rest.split('`').next());
             let field = match named {
                 Some(name) if field == "." => name.to_owned(),
                 Some(name) if field != name && !field.ends_with(&format!(".{name}")) => format!("{field}.{name}"),

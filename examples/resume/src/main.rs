@@ -27,7 +27,8 @@ impl Action for Work {
         tokio::time::sleep(Duration::from_millis(150)).await;
         if self.deadly == Some(cx.step_name().as_str()) {
             println!("     killing myself in the middle of step {:?}; run me again", cx.step_name().as_str());
-            rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL).map_err(|error| ActionError::new(error.to_string()))?;
+            rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL)
+                .map_err(|error| ActionError::new(error.to_string()))?;
         }
         Ok(None)
     }

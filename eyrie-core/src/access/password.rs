@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use argon2::{
-    Argon2, PasswordHash, PasswordHasher as _, PasswordVerifier,
-};
+use argon2::{Argon2, PasswordHash, PasswordHasher as _, PasswordVerifier};
 use tokio::sync::Semaphore;
 
 use crate::error::{Error, ErrorKind, Invalid, Result};

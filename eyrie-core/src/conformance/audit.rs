@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::fixtures::{again, audit, audited, cancel, chain, held, keyed, enqueue, kept_project, moved, place, project, queued, record, resume};
+use super::fixtures::{
+    again, audit, audited, cancel, chain, enqueue, held, kept_project, keyed, moved, place, project, queued, record, resume,
+};
 use crate::{
     clock::{from_micros, later},
     id::AuditId,

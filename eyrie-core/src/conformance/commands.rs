@@ -158,7 +158,10 @@ pub fn again(command: &Command) -> Command {
 
 /// Demands that a command was refused because the run belongs to a claim of that epoch.
 pub fn lease_lost(answer: Result<Recorded, RecordError>, epoch: u64) {
-    assert!(matches!(answer, Err(RecordError::LeaseLost { current }) if current == epoch), "expected a lost lease (epoch {epoch}): {answer:?}");
+    assert!(
+        matches!(answer, Err(RecordError::LeaseLost { current }) if current == epoch),
+        "expected a lost lease (epoch {epoch}): {answer:?}"
+    );
 }
 
 /// Demands that a command was refused because the run or step is in no state for it.

@@ -1,7 +1,7 @@
 //! Deployments.
 
 use super::fixtures::{
-    audit, chain, deployment, done, kept_deployment, kept_group, kept_project, place, queued, record, refused, scope, service, cancel,
+    audit, cancel, chain, deployment, done, kept_deployment, kept_group, kept_project, place, queued, record, refused, scope, service,
 };
 use crate::{
     error::ErrorKind,

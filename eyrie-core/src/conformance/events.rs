@@ -1,6 +1,6 @@
 //! Reading what happened.
 
-use super::fixtures::{advance, at, cancel, chain, held, kept_deployment, place, queued, record, start, success, succeeded};
+use super::fixtures::{advance, at, cancel, chain, held, kept_deployment, place, queued, record, start, succeeded, success};
 use crate::{
     id::RunId,
     model::{EventCursor, RunEvent, RunState},

@@ -15,8 +15,8 @@ use crate::{
     error::{ErrorKind, Result},
     id::{AuditId, DeploymentId, GroupId, ProjectId, RunId, ScopeId, ServiceId, TokenId, UserId, WorkerId},
     model::{
-        AuditEntry, Deployment, DeploymentGroup, Namespace, Plan, PlannedRelease, PrincipalRef, Project, Run, RunKind, RunRow, RunState, Scope,
-        Service, ServiceSource, Settings, Step, StepIndex, Token, TokenBinding, TokenKind, User, Verdict,
+        AuditEntry, Deployment, DeploymentGroup, Namespace, Plan, PlannedRelease, PrincipalRef, Project, Run, RunKind, RunRow, RunState,
+        Scope, Service, ServiceSource, Settings, Step, StepIndex, Token, TokenBinding, TokenKind, User, Verdict,
     },
     name::{DisplayName, GroupType, Origin, ServiceName, Slug, UserName},
     store::{AuditFilter, Claim, Enqueue, NewUserRule, RequestKey, Store},

@@ -161,7 +161,8 @@ impl Model<'_> {
         let deployment = self.random.below(self.deployments.len());
         let plan = if self.random.below(2) == 0 { chain(&["a", "b", "c"]) } else { wide(&["a", "b"]) };
         let given = enqueue(&self.deployments[deployment], RunKind::Deploy, &plan);
-        let steps = given.steps.iter().map(|step| ModelStep { name: step.name.to_string(), parent: None, state: StepState::Pending, attempt: 0 });
+        let steps =
+            given.steps.iter().map(|step| ModelStep { name: step.name.to_string(), parent: None, state: StepState::Pending, attempt: 0 });
         let (deployment, steps) = (given.run.deployment_id, steps.collect());
         let run = ModelRun { deployment, state: RunState::Queued, holder: None, epoch: 0, steps };
         self.runs.insert(given.run.id, run);
@@ -220,7 +221,8 @@ impl Model<'_> {
             0 => return cancel(id, "enough"),
             1 => return resume(id, "go on"),
             2..=4 => {
-                let said = self.random.pick(&[ReportedState::Pending, ReportedState::Running, ReportedState::Success, ReportedState::Failure]);
+                let said =
+                    self.random.pick(&[ReportedState::Pending, ReportedState::Running, ReportedState::Success, ReportedState::Failure]);
                 let (parent, name) = (self.random.pick(&planned), self.random.pick(&REPORTED));
                 report(u32::try_from(parent).unwrap(), name, said)
             }
@@ -267,7 +269,10 @@ impl Model<'_> {
         assert_eq!(answers.len(), batch.len());
         for (command, answer) in batch.into_iter().zip(answers) {
             let before = &self.runs[&command.run_id];
-            let (after, fenced_off) = (before.after(&command), command.fence.is_some_and(|fence| (before.holder, before.epoch) != (Some(fence.worker), fence.epoch)));
+            let (after, fenced_off) = (
+                before.after(&command),
+                command.fence.is_some_and(|fence| (before.holder, before.epoch) != (Some(fence.worker), fence.epoch)),
+            );
             match (after, answer) {
                 (Some(after), Ok(done)) => {
                     assert_eq!(done.run_state, after.state, "{command:?}");

@@ -37,7 +37,15 @@ pub async fn offsets_are_contiguous(store: &dyn Store) {
 pub async fn read_by_offset(store: &dyn Store) {
     let run = queued(store, &place(store, "shop").await, &chain(&["a"])).await.id;
     store.append_log(&["0123456789", "abcdefghij", "ABCDEFGHIJ"].map(|text| chunk(run, 0, text))).await.unwrap();
-    for (offset, expected) in [(0, vec![0, 10, 20]), (9, vec![0, 10, 20]), (10, vec![10, 20]), (25, vec![20]), (29, vec![20]), (30, vec![]), (u64::MAX / 4, vec![])] {
+    for (offset, expected) in [
+        (0, vec![0, 10, 20]),
+        (9, vec![0, 10, 20]),
+        (10, vec![10, 20]),
+        (25, vec![20]),
+        (29, vec![20]),
+        (30, vec![]),
+        (u64::MAX / 4, vec![]),
+    ] {
         let chunks = store.read_log(run, offset, 1 << 20).await.unwrap();
         assert_eq!(chunks.iter().map(|chunk| chunk.offset).collect::<Vec<_>>(), expected, "from {offset}");
     }

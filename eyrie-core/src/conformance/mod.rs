@@ -10,7 +10,14 @@
 //!
 //! Every case is a public function of its own, over an empty store, so that one that fails can be called alone. Cases that let a
 //! lease run out wait for it in real time, a good second in all: the store's clock must move.
-#![allow(clippy::cloned_ref_to_slice_refs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::missing_panics_doc, reason = "a suite of tests")]
+#![allow(
+    clippy::cloned_ref_to_slice_refs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::missing_panics_doc,
+    reason = "a suite of tests"
+)]
 
 pub mod audit;
 pub mod commands;

@@ -1,8 +1,8 @@
 //! The queue: runs come in, and are given to workers.
 
 use super::fixtures::{
-    Held, advance, audited, cancel, chain, claimed, enqueue, held_in, keyed, kept_deployment, kept_group, kept_project, place, queued, queued_as, record,
-    success, succeeded, wide, worker, deployment, steps, failed, resume,
+    Held, advance, audited, cancel, chain, claimed, deployment, enqueue, failed, held_in, kept_deployment, kept_group, kept_project, keyed,
+    place, queued, queued_as, record, resume, steps, succeeded, success, wide, worker,
 };
 use crate::{
     error::{Error, ErrorKind},
@@ -80,7 +80,11 @@ pub async fn request_keys(store: &dyn Store) {
     record(store, cancel(first.run.id, "no")).await.unwrap();
     let late = store.enqueue(&[make(0, "k1", 1)]).await.unwrap();
     let late = late[0].as_ref().unwrap();
-    assert_eq!((late.run.id, late.run.state, late.is_new), (first.run.id, RunState::Cancelled, false), "a key stands for its run as it is now");
+    assert_eq!(
+        (late.run.id, late.run.state, late.is_new),
+        (first.run.id, RunState::Cancelled, false),
+        "a key stands for its run as it is now"
+    );
 }
 
 /// Of the same request made several times at once, one makes a run.
@@ -165,7 +169,9 @@ pub async fn claim_starts_the_run(store: &dyn Store) {
     assert_eq!(claim.events, store.run_events(run.id, 1, 10).await.unwrap());
     assert_eq!(claim.events.iter().map(|event| (event.seq, event.epoch)).collect::<Vec<_>>(), [(2, 1), (3, 1), (4, 1)]);
     assert_eq!(claim.events[0].body, RunEventBody::Run { state: RunState::Running, message: String::new() });
-    assert!(matches!(&claim.events[2].body, RunEventBody::Step { name, state: StepState::Running, attempt: 1, .. } if name.as_str() == "b"));
+    assert!(
+        matches!(&claim.events[2].body, RunEventBody::Step { name, state: StepState::Running, attempt: 1, .. } if name.as_str() == "b")
+    );
     assert_eq!(store.claim(worker, 10).await.unwrap().len(), 0, "a held run is not given again");
 }
 
@@ -214,7 +220,11 @@ pub async fn serial_per_deployment(store: &dyn Store) {
             1 => advance([super::fixtures::settle(0, 1, crate::store::Settlement::Failed)], [], failed("no")),
             2 => {
                 record(store, cancel(run.id, "no")).await.unwrap();
-                advance([super::fixtures::settle(0, 1, crate::store::Settlement::Cancelled)], [], Some(End::Cancel { message: String::new() }))
+                advance(
+                    [super::fixtures::settle(0, 1, crate::store::Settlement::Cancelled)],
+                    [],
+                    Some(End::Cancel { message: String::new() }),
+                )
             }
             _ => advance([success(0)], [], succeeded()),
         };
@@ -229,8 +239,12 @@ pub async fn serial_per_deployment(store: &dyn Store) {
 pub async fn cancel_in_the_queue(store: &dyn Store) {
     let shop = place(store, "shop").await;
     let plan = chain(&["a"]);
-    let (one, two, three, four) =
-        (queued(store, &shop, &plan).await.id, queued(store, &shop, &plan).await.id, queued(store, &shop, &plan).await.id, queued(store, &shop, &plan).await.id);
+    let (one, two, three, four) = (
+        queued(store, &shop, &plan).await.id,
+        queued(store, &shop, &plan).await.id,
+        queued(store, &shop, &plan).await.id,
+        queued(store, &shop, &plan).await.id,
+    );
     let ready = async || {
         let mut ready = Vec::new();
         for id in [one, two, three, four] {

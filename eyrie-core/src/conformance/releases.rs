@@ -1,6 +1,6 @@
 //! Releases and deployed services, which successful runs make.
 
-use super::fixtures::{Held, advance, cancel, chain, failed, held_in, place, planned_release, record, settle, success, succeeded, queued};
+use super::fixtures::{Held, advance, cancel, chain, failed, held_in, place, planned_release, queued, record, settle, succeeded, success};
 use crate::{
     id::{DeployedServiceId, ProjectId, ReleaseId},
     model::{DeployedService, DeployedState, Deployment, Release, RunKind, RunState},
@@ -64,7 +64,8 @@ pub async fn made_by_a_deploy(store: &dyn Store) {
     let listed: Vec<_> = releases(store, &shop).await.iter().map(|release| release.run_id).collect();
     assert_eq!(listed, [second.id, run.id], "newest first");
     let after = deployed(store, &shop).await;
-    let expected = DeployedService { release_id: second.release_id.unwrap(), run_id: second.id, updated_at: second.finished_at.unwrap(), ..service };
+    let expected =
+        DeployedService { release_id: second.release_id.unwrap(), run_id: second.id, updated_at: second.finished_at.unwrap(), ..service };
     assert_eq!(after, [expected]);
     assert!(store.release(ReleaseId::new()).await.unwrap_err().is_not_found());
     assert!(store.deployed_service(DeployedServiceId::new()).await.unwrap_err().is_not_found());

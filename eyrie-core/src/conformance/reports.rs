@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::fixtures::{Held, advance, again, at, chain, held, moved, record, report, report_as, settle, start, step_name, steps, success, whole, wide};
+use super::fixtures::{
+    Held, advance, again, at, chain, held, moved, record, report, report_as, settle, start, step_name, steps, success, whole, wide,
+};
 use crate::{
     model::{ReportedState as R, StepState},
     store::{Change, Command, Settlement, StepReport, Store},
@@ -85,7 +87,8 @@ pub async fn unfinished_ones_end_with_their_parent(store: &dyn Store) {
 pub async fn report_ids(store: &dyn Store) {
     let held = held(store, "shop", &chain(&["script"])).await;
     let make = |id, name, state| held.command(report_as(Some(id), 0, name, state));
-    let answers = store.record(&[make("1", "pull", R::Success), make("1", "pull", R::Success), make("2", "pull", R::Success)]).await.unwrap();
+    let answers =
+        store.record(&[make("1", "pull", R::Success), make("1", "pull", R::Success), make("2", "pull", R::Success)]).await.unwrap();
     let counts: Vec<_> = answers.iter().map(|answer| answer.as_ref().unwrap().events.len()).collect();
     assert_eq!(counts, [1, 0, 1]);
     let before = whole(store, held.run.id).await;

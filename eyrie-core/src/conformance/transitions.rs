@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::fixtures::{
-    Held, advance, again, at, cancel, chain, claimed, failed, held, kept_deployment, held_in, lease_lost, moved, record, resume, settle, start, steps,
-    succeeded, success, whole, wide, worker,
+    Held, advance, again, at, cancel, chain, claimed, failed, held, held_in, kept_deployment, lease_lost, moved, record, resume, settle,
+    start, steps, succeeded, success, whole, wide, worker,
 };
 use crate::{
     id::{RunId, WorkerId},
@@ -23,7 +23,10 @@ pub async fn settle_start_and_end_are_one(store: &dyn Store) {
     assert_eq!(done.run_state, RunState::Running);
     assert_eq!(done.events.iter().map(|event| event.seq).collect::<Vec<_>>(), [4, 5]);
     let rows = store.steps(held.run.id).await.unwrap();
-    assert_eq!((rows[0].state, rows[0].message.as_str(), rows[0].output.clone()), (StepState::Succeeded, "well", Some(json!({ "n": [1, "ö"] }))));
+    assert_eq!(
+        (rows[0].state, rows[0].message.as_str(), rows[0].output.clone()),
+        (StepState::Succeeded, "well", Some(json!({ "n": [1, "ö"] })))
+    );
     assert!(rows[0].finished_at.is_some());
     assert_eq!((rows[1].state, rows[1].attempt), (StepState::Running, 1));
     assert_eq!(done.started, [(at(1), 1, rows[1].deadline_at)]);
@@ -151,7 +154,10 @@ pub async fn park_and_resume(store: &dyn Store) {
     let park = advance([settle(0, 1, Settlement::Interrupted)], [], Some(End::Park { message: "look first".to_owned() }));
     assert_eq!(held.change(store, park).await.unwrap().run_state, RunState::Parked);
     let run = held.now(store).await;
-    assert_eq!((run.state, run.message.as_str(), run.worker_id, run.ready, run.finished_at), (RunState::Parked, "look first", None, false, None));
+    assert_eq!(
+        (run.state, run.message.as_str(), run.worker_id, run.ready, run.finished_at),
+        (RunState::Parked, "look first", None, false, None)
+    );
     assert_eq!(store.claim(held.fence.worker, 1).await.unwrap().len(), 0);
     lease_lost(held.change(store, advance([], [start(0)], None)).await, 1);
 

@@ -11,7 +11,8 @@ use crate::{
 
 /// A user is read back as it was kept; its name is given once; lists come in the order of making.
 pub async fn kept_and_found(store: &dyn Store) {
-    let zoe = User { password_hash: Some("$argon2id$v=19$m=8,t=1,p=1$c2FsdA$aGFzaA".to_owned()), operator: true, ..user("zoe@example.org") };
+    let zoe =
+        User { password_hash: Some("$argon2id$v=19$m=8,t=1,p=1$c2FsdA$aGFzaA".to_owned()), operator: true, ..user("zoe@example.org") };
     let entry = audit("user.create");
     done(store, &entry, store.create_user(&zoe, NewUserRule::NameIsFree, &entry).await).await;
     let adam = kept_user(store, "adam").await;

@@ -5,7 +5,10 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::time::sleep;
 
-use super::fixtures::{Held, LONG, advance, at, cancel, chain, claimed, held_in, lease_lost, place, queued, record, report, start, steps, success, wide, worker};
+use super::fixtures::{
+    Held, LONG, advance, at, cancel, chain, claimed, held_in, lease_lost, place, queued, record, report, start, steps, success, wide,
+    worker,
+};
 use crate::{
     error::ErrorKind,
     id::WorkerId,

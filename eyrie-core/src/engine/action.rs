@@ -247,8 +247,8 @@ impl ActionContext {
     pub fn report_later(&self, mut report: StepReport) -> impl Future<Output = Result<(), RecordError>> + Send + use<> {
         report.parent = Some(self.step);
         let command = Command::fenced(self.run.id, self.fence, Change::Report(report));
-        let recorder = self.recorder.clone();
-        async move { recorder.record(command).await.map(drop) }
+        let recorded = self.recorder.record(command);
+        async move { recorded.await.map(drop) }
     }
 
     /// Keeps what a takeover needs to find what this attempt leaves running. Durable when it returns: keep it before you start.

@@ -138,9 +138,7 @@ impl Board {
     /// What the steps that `step` needs produced.
     pub(super) fn outputs(&self, plan: &Plan, step: StepIndex) -> BTreeMap<StepName, Value> {
         let needs = plan.needs(step).iter();
-        needs
-            .filter_map(|need| Some((plan.step(*need)?.name.clone(), self.rows.get(need.position())?.output.clone()?)))
-            .collect()
+        needs.filter_map(|need| Some((plan.step(*need)?.name.clone(), self.rows.get(need.position())?.output.clone()?))).collect()
     }
 }
 

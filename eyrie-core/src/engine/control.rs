@@ -9,11 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     engine::{
-        Feed, Registry, RunHost, Subscription,
-        driver::Shared,
-        hub::Hub,
-        log_writer::LogWriter,
-        recorder::Recorder,
+        Feed, Registry, RunHost, Subscription, driver::Shared, hub::Hub, log_writer::LogWriter, plan_cache::PlanCache, recorder::Recorder,
         worker::Worker,
     },
     error::{Error, ErrorKind, Result},
@@ -101,6 +97,7 @@ impl Engine {
                 recorder: recorder.clone(),
                 log: log.clone(),
                 registry: Arc::clone(&registry),
+                plans: PlanCache::default(),
                 host,
                 bodies,
                 grace: options.cancel_grace,

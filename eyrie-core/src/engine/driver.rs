@@ -8,10 +8,11 @@ use tracing::Instrument;
 
 use crate::{
     engine::{
-        ActionContext, Registry, RunInfo, RunHost,
+        ActionContext, Registry, RunHost, RunInfo,
         board::Board,
         body::{Body, BodyEnd, How, Signals, watch},
         log_writer::LogWriter,
+        plan_cache::PlanCache,
         progress::ProgressGate,
         recorder::Recorder,
     },
@@ -27,6 +28,7 @@ pub(super) struct Shared {
     pub recorder: Recorder,
     pub log: LogWriter,
     pub registry: Arc<Registry>,
+    pub plans: PlanCache,
     pub host: Option<Arc<dyn RunHost>>,
     /// The program's own runtime: bodies run there.
     pub bodies: tokio::runtime::Handle,
@@ -44,6 +46,8 @@ pub(super) struct RunSignals {
     pub stop: CancellationToken,
     /// The lease is lost.
     pub lost: CancellationToken,
+    /// Gives the worker's lease up.
+    pub give_up: CancellationToken,
 }
 
 /// The run has left this worker's hands: it ended, was handed back, or was lost.
@@ -63,14 +67,20 @@ pub(super) struct Driver {
     state: RunState,
     /// Why the run must be set aside once its bodies have ended.
     parked: Option<String>,
+    /// Why the run's transitions can no longer be recorded.
+    broken: Option<String>,
 }
 
 /// Drives the claimed run until it leaves this worker's hands.
 pub(super) async fn drive(shared: Arc<Shared>, claim: Claim, signals: RunSignals) {
     let span = tracing::info_span!("run", run = %claim.run.id, epoch = claim.run.epoch);
     async move {
-        let plan = match shared.store.plan(claim.run.plan_hash).await {
-            Ok(plan) => Arc::new(plan),
+        let plan = match shared.plans.get(&*shared.store, claim.run.plan_hash).await {
+            Ok(plan) => plan,
+            Err(error) if is_for_now(&error) => {
+                tracing::error!(error = %crate::error::report(&error), "a plan could not be read; the worker starts anew");
+                return signals.give_up.cancel();
+            }
             Err(error) => return park_unreadable(&shared, &claim, &error).await,
         };
         let mut driver = Driver::new(shared, plan, &claim.run, &claim, signals);
@@ -78,6 +88,7 @@ pub(super) async fn drive(shared: Arc<Shared>, claim: Claim, signals: RunSignals
         let outcome = driver.run_to_end(&claim).await;
         if outcome.is_err() {
             driver.abandon().await;
+            driver.park_if_broken().await;
         }
         tracing::info!(state = %driver.state, "run left this worker");
     }
@@ -118,6 +129,7 @@ impl Driver {
             gates: BTreeMap::new(),
             state: run.state,
             parked: None,
+            broken: None,
         }
     }
 
@@ -189,7 +201,8 @@ impl Driver {
 
     /// Whether the next turn of the loop has something to record although no body has ended.
     fn nothing_left_to_wait_for(&self) -> bool {
-        self.board.is_idle() && (self.parked.is_some() || self.is_cancelling() || self.signals.draining.is_cancelled() || self.board.failed().is_some())
+        self.board.is_idle()
+            && (self.parked.is_some() || self.is_cancelling() || self.signals.draining.is_cancelled() || self.board.failed().is_some())
     }
 
     fn is_cancelling(&self) -> bool {
@@ -230,7 +243,10 @@ impl Driver {
 
     /// What to record for bodies that have ended, and what to note on the board once it is recorded.
     #[expect(clippy::type_complexity, reason = "one row a step, used by the caller alone")]
-    fn settlements(&self, ended: Vec<BodyEnd>) -> (Vec<Settle>, Vec<(StepIndex, StepState, Option<serde_json::Value>, Option<std::time::Instant>)>) {
+    fn settlements(
+        &self,
+        ended: Vec<BodyEnd>,
+    ) -> (Vec<Settle>, Vec<(StepIndex, StepState, Option<serde_json::Value>, Option<std::time::Instant>)>) {
         let mut notes = Vec::with_capacity(ended.len());
         let mut settle = Vec::with_capacity(ended.len());
         for BodyEnd { step, attempt, how } in ended {
@@ -316,7 +332,15 @@ impl Driver {
             Err(error) => {
                 match &error {
                     RecordError::LeaseLost { .. } => tracing::warn!(%error, "the run was taken over"),
-                    _ => tracing::error!(%error, "a transition could not be recorded; the run is left to be taken over"),
+                    // Nobody takes a run from a worker whose lease is valid. One that could not write for so long starts anew.
+                    RecordError::Store(store) if is_for_now(store) => {
+                        tracing::error!(%error, "nothing could be recorded for too long; the worker starts anew");
+                        self.signals.give_up.cancel();
+                    }
+                    _ => {
+                        tracing::error!(%error, "a transition could not be recorded");
+                        self.broken = Some(error.to_string());
+                    }
                 }
                 Err(Left)
             }
@@ -370,11 +394,26 @@ impl Driver {
         }
     }
 
+    /// A run whose transitions are refused for good must not stay with this worker for ever: it is set aside, bodies stopped.
+    async fn park_if_broken(&mut self) {
+        let Some(why) = self.broken.take() else { return };
+        let message = format!("a transition could not be recorded: {why}; mend the cause, then resume or cancel the run");
+        let change = Change::Advance { settle: Vec::new(), start: Vec::new(), end: Some(End::Park { message }) };
+        if let Err(error) = self.shared.recorder.record(Command::fenced(self.info.id, self.fence, change)).await {
+            tracing::error!(%error, "the run could not be parked either; it stays with this worker until the process ends");
+        }
+    }
+
     /// The run is no longer ours: stop the bodies, write nothing, and wait until they are gone.
     async fn abandon(&mut self) {
         self.signals.lost.cancel();
         while self.bodies.join_next().await.is_some() {}
     }
+}
+
+/// Whether the store may work again later.
+fn is_for_now(error: &crate::Error) -> bool {
+    error.is_retryable() || error.kind() == crate::ErrorKind::StorageFull
 }
 
 /// A plan that this program cannot read: set the run aside, with the way out.
@@ -383,8 +422,10 @@ async fn park_unreadable(shared: &Shared, claim: &Claim, error: &crate::Error) {
     let Some(worker) = run.worker_id else { return };
     let message = format!("the plan cannot be read by this program ({error}); run a program that can, then resume or cancel the run");
     let running = claim.steps.iter().filter(|step| step.parent.is_none() && step.state == StepState::Running);
-    let settle = running.map(|step| Settle { step: step.index, attempt: step.attempt, how: Settlement::Interrupted, message: message.clone() });
-    let end = if run.state == RunState::Cancelling { End::Cancel { message: String::new() } } else { End::Park { message: message.clone() } };
+    let settle =
+        running.map(|step| Settle { step: step.index, attempt: step.attempt, how: Settlement::Interrupted, message: message.clone() });
+    let end =
+        if run.state == RunState::Cancelling { End::Cancel { message: String::new() } } else { End::Park { message: message.clone() } };
     let change = Change::Advance { settle: settle.collect(), start: Vec::new(), end: Some(end) };
     let fence = Fence { worker, epoch: run.epoch };
     if let Err(error) = shared.recorder.record(Command::fenced(run.id, fence, change)).await {

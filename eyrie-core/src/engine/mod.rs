@@ -21,13 +21,14 @@ mod feed;
 mod hub;
 mod lease;
 mod log_writer;
+mod plan_cache;
 mod progress;
 mod recorder;
 mod recovery;
 mod registry;
 mod worker;
 
-pub use action::{Action, ActionContext, ActionError, Output, Probed, Reclaimed, RunAccess, RunInfo, RunHost};
+pub use action::{Action, ActionContext, ActionError, Output, Probed, Reclaimed, RunAccess, RunHost, RunInfo};
 pub use control::{Engine, EngineOptions, WorkerOptions};
 pub use feed::{Feed, Subscription};
 pub use registry::Registry;

@@ -59,27 +59,39 @@ impl Driver {
             return (Settlement::Interrupted, interrupted(), None);
         };
         if let Some(handle) = step.handle.clone() {
-            let reclaim = { let action = action.clone(); self.shared.bodies.spawn(async move { action.reclaim(&handle).await }) };
+            let reclaim = {
+                let action = action.clone();
+                self.shared.bodies.spawn(async move { action.reclaim(&handle).await })
+            };
             let reclaimed = reclaim.await.unwrap_or_else(|error| Reclaimed::Unknown(format!("looking for it failed: {error}")));
             if let Reclaimed::Unknown(why) = reclaimed {
-                let message = format!("step {:?} may still be running: {why}; make sure that it is not, then resume or cancel the run", step.name.as_str());
+                let message = format!(
+                    "step {:?} may still be running: {why}; make sure that it is not, then resume or cancel the run",
+                    step.name.as_str()
+                );
                 return (Settlement::Interrupted, message.clone(), Some(message));
             }
         }
         match planned.on_crash {
             CrashPolicy::Rerun => (Settlement::Interrupted, interrupted(), None),
             CrashPolicy::NeedsOperator => {
-                let message = format!("step {:?} was interrupted and may have done its work; look, then resume or cancel the run", step.name.as_str());
+                let message = format!(
+                    "step {:?} was interrupted and may have done its work; look, then resume or cancel the run",
+                    step.name.as_str()
+                );
                 (Settlement::Interrupted, interrupted(), Some(message))
             }
             CrashPolicy::Probe => {
                 let cx = self.context(step.index, step.attempt, CancellationToken::new());
                 let probe = self.shared.bodies.spawn(async move { action.probe(cx).await });
                 match probe.await.unwrap_or(Probed::Unknown) {
-                    Probed::Happened(output) => (Settlement::Succeeded { output }, "found to have happened before the worker went away".to_owned(), None),
+                    Probed::Happened(output) => {
+                        (Settlement::Succeeded { output }, "found to have happened before the worker went away".to_owned(), None)
+                    }
                     Probed::NotHappened => (Settlement::Interrupted, interrupted(), None),
                     Probed::Unknown => {
-                        let message = format!("nobody knows whether step {:?} did its work; look, then resume or cancel the run", step.name.as_str());
+                        let message =
+                            format!("nobody knows whether step {:?} did its work; look, then resume or cancel the run", step.name.as_str());
                         (Settlement::Interrupted, interrupted(), Some(message))
                     }
                 }

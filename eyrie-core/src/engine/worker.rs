@@ -22,6 +22,8 @@ use crate::{
 
 /// The most runs of one claim.
 const CLAIM: u32 = 64;
+/// While runs are held, the worker looks for more at most this often: a claim is a transaction, and takes all that is there.
+const BREATH: Duration = Duration::from_millis(3);
 
 pub(super) struct Worker {
     pub(super) shared: Arc<Shared>,
@@ -58,9 +60,12 @@ impl Worker {
         let mut runs: JoinSet<RunId> = JoinSet::new();
         let mut held: HashMap<RunId, CancellationToken> = HashMap::new();
         let mut look = true;
+        let mut next_look = tokio::time::Instant::now();
         loop {
-            if look && !self.draining.is_cancelled() {
+            let breathed = held.is_empty() || tokio::time::Instant::now() >= next_look;
+            if look && breathed && !self.draining.is_cancelled() {
                 look = self.look(lease, &mut runs, &mut held).await;
+                next_look = tokio::time::Instant::now() + BREATH;
             }
             if self.draining.is_cancelled() && held.is_empty() {
                 return;
@@ -75,7 +80,7 @@ impl Worker {
                 }
                 () = self.hub.work() => look = true,
                 Ok(()) = changes.changed() => look = true,
-                () = tokio::time::sleep(if look { Duration::from_millis(1) } else { self.options.poll }) => look = true,
+                () = tokio::time::sleep_until(if look { next_look } else { next_look + self.options.poll }) => look = true,
                 () = self.draining.cancelled(), if !self.draining.is_cancelled() => {}
             }
         }
@@ -125,6 +130,7 @@ impl Worker {
                 draining: self.draining.clone(),
                 stop: self.stop.clone(),
                 lost: lease.lost.child_token(),
+                give_up: lease.lost.clone(),
             };
             held.insert(id, cancel);
             let shared = Arc::clone(&self.shared);

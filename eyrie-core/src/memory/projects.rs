@@ -48,9 +48,8 @@ impl ProjectStore for MemoryStore {
 
     async fn projects(&self, member: Option<UserId>, page: PageRequest) -> Result<Page<Project>> {
         let state = self.state();
-        let fits = |project: &Project| {
-            member.is_none_or(|user| project.owner_id == Some(user) || state.members.contains_key(&(project.id, user)))
-        };
+        let fits =
+            |project: &Project| member.is_none_or(|user| project.owner_id == Some(user) || state.members.contains_key(&(project.id, user)));
         Ok(oldest_first(&state.projects, &page, ProjectId::from_uuid, |project| project.id.uuid(), fits))
     }
 

@@ -13,7 +13,9 @@ use crate::{
     error::{Error, Result},
     id::{DeploymentId, RunId, WorkerId},
     model::{Plan, PlanHash, Run, RunState, Step},
-    store::{Claim, Command, Enqueue, Enqueued, Needs, Page, PageRequest, Poll, RecordError, Recorded, RunBatch, RunFilter, RunStore, RunView},
+    store::{
+        Claim, Command, Enqueue, Enqueued, Needs, Page, PageRequest, Poll, RecordError, Recorded, RunBatch, RunFilter, RunStore, RunView,
+    },
 };
 
 impl State {

@@ -16,8 +16,8 @@ use crate::{
         WorkerId,
     },
     model::{
-        AuditEntry, DeployedService, Deployment, DeploymentGroup, NamespaceUid, PlanHash, PrincipalRef, Project, Release, Role, Run, RunEvent, RunState,
-        Scope, Service, Step, StepIndex, StepState, Token, User,
+        AuditEntry, DeployedService, Deployment, DeploymentGroup, NamespaceUid, PlanHash, PrincipalRef, Project, Release, Role, Run,
+        RunEvent, RunState, Scope, Service, Step, StepIndex, StepState, Token, User,
     },
     name::{Origin, StepName},
     store::{EventRow, LogChunk, Page, PageRequest, RequestKey},

@@ -13,11 +13,7 @@
 //! # Ok::<(), eyrie_core::Error>(())
 //! ```
 
-use std::{
-    collections::HashMap,
-    fmt,
-    time::Duration,
-};
+use std::{collections::HashMap, fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -240,7 +236,10 @@ fn resolve(steps: &[PlannedStep]) -> Result<Vec<Vec<StepIndex>>, Invalid> {
         let mut row = Vec::with_capacity(step.needs.len());
         for name in &step.needs {
             let Some(&index) = by_name.get(name.as_str()) else {
-                return Err(Invalid::new(format!("plan.steps.{}.needs", step.name), format!("there is no step {name:?}", name = name.as_str())));
+                return Err(Invalid::new(
+                    format!("plan.steps.{}.needs", step.name),
+                    format!("there is no step {name:?}", name = name.as_str()),
+                ));
             };
             row.push(index);
         }

@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+#[cfg(feature = "process")]
+use crate::deployment_type::service::{SCRIPT_ACTION, ScriptAction, ScriptOptions, ServiceType, ServicesRoot};
 use crate::{
     access::PasswordHasher,
     clock::{Clock, SystemClock},
@@ -12,8 +14,6 @@ use crate::{
     platform::{Eyrie, Platform, host::PlatformHost},
     store::Store,
 };
-#[cfg(feature = "process")]
-use crate::deployment_type::service::{SCRIPT_ACTION, ScriptAction, ScriptOptions, ServiceType, ServicesRoot};
 
 /// Collects what a platform is made of; [`start`](Self::start) starts it.
 #[derive(Debug)]

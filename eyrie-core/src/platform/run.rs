@@ -187,7 +187,8 @@ impl Acting {
     async fn plan(&self, deployment: &Deployment, start: &StartRun) -> Result<Plan> {
         let group = self.store().group(deployment.group_id).await?;
         let Some(deployment_type) = self.eyrie.0.types.get(&group.group_type) else {
-            let message = format!("this program knows no deployment type {:?}; start the run with a plan of your own", group.group_type.as_str());
+            let message =
+                format!("this program knows no deployment type {:?}; start the run with a plan of your own", group.group_type.as_str());
             return Err(Error::new(ErrorKind::Unsupported, "plan", message));
         };
         let service = match deployment.service_id {
@@ -227,14 +228,17 @@ impl Acting {
         }
         let context_json = start.context.to_string();
         if context_json.len() > MAX_CONTEXT {
-            return Err(Invalid::new("context", format!("is {} bytes as JSON; at most {MAX_CONTEXT} are accepted", context_json.len())).into());
+            return Err(
+                Invalid::new("context", format!("is {} bytes as JSON; at most {MAX_CONTEXT} are accepted", context_json.len())).into()
+            );
         }
         let engine = &self.eyrie.0.engine;
         engine.registry().check(&plan)?;
         let (plan_hash, plan_json) = plan.encode()?;
         let id = RunId::new();
         let planned = plan.steps().iter().enumerate();
-        let steps: Vec<_> = planned.map(|(place, step)| Step::pending(id, StepIndex::from_position(place), step.name.clone(), None)).collect();
+        let steps: Vec<_> =
+            planned.map(|(place, step)| Step::pending(id, StepIndex::from_position(place), step.name.clone(), None)).collect();
         let origin = match self.principal.origin() {
             Some(origin) => origin.clone(),
             None => Origin::new(match &self.principal {

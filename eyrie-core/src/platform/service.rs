@@ -21,7 +21,13 @@ impl Acting {
         self.create_service_from(project, name, config, ServiceSource::Api).await
     }
 
-    pub(super) async fn create_service_from(&self, project: ProjectId, name: ServiceName, config: Value, source: ServiceSource) -> Result<Service> {
+    pub(super) async fn create_service_from(
+        &self,
+        project: ProjectId,
+        name: ServiceName,
+        config: Value,
+        source: ServiceSource,
+    ) -> Result<Service> {
         self.require(Permission::ServiceCreate, &Resource::project(project)).await?;
         self.check_config(&name, &config)?;
         let service = Service { id: ServiceId::new(), project_id: project, name, config, source, created_at: self.now(), version: 1 };
@@ -54,7 +60,11 @@ impl Acting {
     pub async fn update_service(&self, id: ServiceId, version: u64, config: Value) -> Result<Service> {
         let service = self.service_for(id, Permission::ServiceUpdate).await?;
         if service.source == ServiceSource::Directory {
-            return Err(Error::new(ErrorKind::Conflict, "update service", "the service comes from the services directory; change it there and sync"));
+            return Err(Error::new(
+                ErrorKind::Conflict,
+                "update service",
+                "the service comes from the services directory; change it there and sync",
+            ));
         }
         self.replace_config(Service { version, ..service }, config).await
     }

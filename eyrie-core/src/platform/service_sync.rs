@@ -81,7 +81,8 @@ mod from_directory {
             let known = self.synced_before(&project).await?;
             let found = root.scan()?;
             if found.is_empty() && !known.is_empty() {
-                let message = format!("{} holds no services, but {} came from it before; nothing was changed", root.path().display(), known.len());
+                let message =
+                    format!("{} holds no services, but {} came from it before; nothing was changed", root.path().display(), known.len());
                 return Err(Error::new(ErrorKind::Conflict, "sync services", message));
             }
             let mut report = SyncReport::default();
@@ -95,12 +96,20 @@ mod from_directory {
                     Err(error) => report.refused.push((found.folder, crate::error::report(&error))),
                 }
             }
-            let here = |name: &str| report.synced.iter().any(|synced| synced.name == name) || report.refused.iter().any(|(folder, _)| folder == name);
+            let here = |name: &str| {
+                report.synced.iter().any(|synced| synced.name == name) || report.refused.iter().any(|(folder, _)| folder == name)
+            };
             report.missing = known.iter().map(|service| service.name.to_string()).filter(|name| !here(name)).collect();
             Ok(report)
         }
 
-        async fn sync_one(&self, project: &Project, group: &DeploymentGroup, name: ServiceName, config: serde_json::Value) -> Result<SyncedService> {
+        async fn sync_one(
+            &self,
+            project: &Project,
+            group: &DeploymentGroup,
+            name: ServiceName,
+            config: serde_json::Value,
+        ) -> Result<SyncedService> {
             let (service, change) = match self.store().service_by_name(project.id, &name).await {
                 Ok(service) if service.config == config => (service, "unchanged"),
                 Ok(service) => (self.replace_config(service, config).await?, "updated"),
@@ -136,10 +145,12 @@ mod from_directory {
         async fn default_group(&self, project: &Project) -> Result<DeploymentGroup> {
             let slug = Slug::new(DEFAULT_GROUP)?;
             match self.store().group_by_slug(project.id, &slug).await {
-                Err(error) if error.is_not_found() => match self.create_group(project.id, NewGroup::new(DEFAULT_GROUP, GROUP_TYPE)?).await {
-                    Err(error) if error.kind() == ErrorKind::AlreadyExists => self.store().group_by_slug(project.id, &slug).await,
-                    other => other,
-                },
+                Err(error) if error.is_not_found() => {
+                    match self.create_group(project.id, NewGroup::new(DEFAULT_GROUP, GROUP_TYPE)?).await {
+                        Err(error) if error.kind() == ErrorKind::AlreadyExists => self.store().group_by_slug(project.id, &slug).await,
+                        other => other,
+                    }
+                }
                 other => other,
             }
         }

@@ -37,7 +37,8 @@ impl Eyrie {
         let fits = self.0.passwords.verify(password, stored).await?;
         match user {
             Some(user) if fits => {
-                let acting = self.acting_as(Principal::User { id: user.id, name: user.name.clone(), session: None, origin: origin.clone() });
+                let acting =
+                    self.acting_as(Principal::User { id: user.id, name: user.name.clone(), session: None, origin: origin.clone() });
                 acting.new_session(&user, origin, SESSION).await
             }
             _ => Err(unauthenticated("the name or the password is wrong")),

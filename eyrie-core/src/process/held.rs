@@ -46,25 +46,14 @@ impl HeldProcess {
     pub fn spawn(spec: &ProcessSpec) -> Result<Self, SpawnError> {
         let (program, cwd) = spec.resolve()?;
         let mut command = command(spec, &program, &cwd);
-        let mut child = command.spawn().map_err(|source| SpawnError::Start {
-            program: program.clone(),
-            source,
-        })?;
+        let mut child = command.spawn().map_err(|source| SpawnError::Start { program: program.clone(), source })?;
         let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-        let leader = Leader::new(child).map_err(|source| SpawnError::Identity {
-            program: program.clone(),
-            source,
-        })?;
+        let leader = Leader::new(child).map_err(|source| SpawnError::Identity { program: program.clone(), source })?;
         let (Some(stdin), Some(stdout), Some(stderr)) = pipes else {
             let source = io::Error::other("a standard stream was not piped");
             return Err(SpawnError::Start { program, source });
         };
-        Ok(Self {
-            leader,
-            stdin,
-            stdout,
-            stderr,
-        })
+        Ok(Self { leader, stdin, stdout, stderr })
     }
 
     /// What to record before [`release`](Self::release). It stays the same
@@ -84,12 +73,7 @@ impl HeldProcess {
     pub async fn release(self) -> Result<RunningProcess, SpawnError> {
         let pid = self.identity().pid;
         let failed = |source| SpawnError::Release { pid, source };
-        let Self {
-            leader,
-            mut stdin,
-            stdout,
-            stderr,
-        } = self;
+        let Self { leader, mut stdin, stdout, stderr } = self;
         let running = RunningProcess::new(leader, stdout.into(), stderr.into()).map_err(failed)?;
         // An empty pipe takes three bytes at once. Closing it afterwards is
         // what the gate sees should it not have read yet: the line, then end.

@@ -27,12 +27,7 @@ impl ProcessIdentity {
     /// Identifies a process that exists.
     pub(super) fn of(pid: i32) -> io::Result<Self> {
         let stat = Stat::read(pid)?.ok_or(io::ErrorKind::NotFound)?;
-        Ok(Self {
-            pid,
-            session: stat.session,
-            start_ticks: stat.start_ticks,
-            boot_id: boot_id()?,
-        })
+        Ok(Self { pid, session: stat.session, start_ticks: stat.start_ticks, boot_id: boot_id()? })
     }
 }
 

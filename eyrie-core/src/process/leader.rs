@@ -4,9 +4,7 @@ use std::io;
 use std::process::Child;
 
 use rustix::io::Errno;
-use rustix::process::{
-    Pid, Signal, WaitId, WaitIdOptions, WaitOptions, kill_process_group, waitid, waitpid,
-};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitOptions, kill_process_group, waitid, waitpid};
 
 use super::exit::Exit;
 use super::identity::ProcessIdentity;
@@ -44,12 +42,7 @@ impl Leader {
             .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))
             .and_then(|(pid, raw)| Ok((pid, ProcessIdentity::of(raw)?)));
         match identified {
-            Ok((pid, identity)) => Ok(Self {
-                child,
-                pid,
-                identity,
-                exit: None,
-            }),
+            Ok((pid, identity)) => Ok(Self { child, pid, identity, exit: None }),
             Err(error) => {
                 // It is a gate nobody opened: nothing else is in its group.
                 let _ = child.kill();
@@ -128,13 +121,10 @@ impl Drop for Leader {
             let pid = self.pid;
             // Without the thread it stays a zombie until this program ends,
             // which is harmless enough.
-            let _ =
-                std::thread::Builder::new()
-                    .name("process-reaper".to_owned())
-                    .stack_size(64 * 1024)
-                    .spawn(move || {
-                        while let Err(Errno::INTR) = waitpid(Some(pid), WaitOptions::empty()) {}
-                    });
+            let _ = std::thread::Builder::new()
+                .name("process-reaper".to_owned())
+                .stack_size(64 * 1024)
+                .spawn(move || while let Err(Errno::INTR) = waitpid(Some(pid), WaitOptions::empty()) {});
         }
     }
 }

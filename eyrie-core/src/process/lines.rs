@@ -23,13 +23,7 @@ pub(super) struct LineSplitter {
 
 impl LineSplitter {
     pub(super) fn new() -> Self {
-        Self {
-            buffer: vec![0; MAX_LINE + 2 + READ].into_boxed_slice(),
-            start: 0,
-            searched: 0,
-            end: 0,
-            ended: false,
-        }
+        Self { buffer: vec![0; MAX_LINE + 2 + READ].into_boxed_slice(), start: 0, searched: 0, end: 0, ended: false }
     }
 
     /// Where the next input goes. Never empty after
@@ -96,9 +90,7 @@ impl LineSplitter {
         let limit = self.start + MAX_LINE;
         let mut at = limit;
         if is_continuation(self.buffer[limit]) {
-            let lead = (limit - 3..limit)
-                .rev()
-                .find(|index| !is_continuation(self.buffer[*index]));
+            let lead = (limit - 3..limit).rev().find(|index| !is_continuation(self.buffer[*index]));
             if let Some(lead) = lead
                 && lead + sequence_length(self.buffer[lead]) > limit
             {
@@ -161,26 +153,14 @@ mod tests {
     #[test]
     fn line_ends() {
         for chunk in 1..8 {
-            assert_eq!(
-                split(b"a\r\n\nb\rc\n\x00\r\r\nlast\r", chunk),
-                [
-                    line("a"),
-                    line(""),
-                    line("b\rc"),
-                    line("\0\r"),
-                    line("last\r")
-                ]
-            );
+            assert_eq!(split(b"a\r\n\nb\rc\n\x00\r\r\nlast\r", chunk), [line("a"), line(""), line("b\rc"), line("\0\r"), line("last\r")]);
         }
         assert_eq!(split(b"", 1), []);
     }
 
     #[test]
     fn invalid_bytes_are_replaced() {
-        assert_eq!(
-            split(b"a\xff\xfeb\n\xe2\x82", 3),
-            [line("a\u{fffd}\u{fffd}b"), line("\u{fffd}")]
-        );
+        assert_eq!(split(b"a\xff\xfeb\n\xe2\x82", 3), [line("a\u{fffd}\u{fffd}b"), line("\u{fffd}")]);
     }
 
     #[test]
@@ -198,24 +178,11 @@ mod tests {
                     } else {
                         assert_eq!(lines.pop(), Some(line("next")));
                     }
-                    assert!(
-                        lines
-                            .iter()
-                            .all(|(text, _)| text.len() <= MAX_LINE && !text.is_empty())
-                    );
-                    assert!(
-                        lines
-                            .pop_if(|(_, complete)| *complete)
-                            .is_some_and(|(tail, _)| {
-                                assert!(lines.iter().all(|(_, complete)| !complete));
-                                lines
-                                    .iter()
-                                    .map(|(text, _)| text.as_str())
-                                    .collect::<String>()
-                                    + &tail
-                                    == body
-                            })
-                    );
+                    assert!(lines.iter().all(|(text, _)| text.len() <= MAX_LINE && !text.is_empty()));
+                    assert!(lines.pop_if(|(_, complete)| *complete).is_some_and(|(tail, _)| {
+                        assert!(lines.iter().all(|(_, complete)| !complete));
+                        lines.iter().map(|(text, _)| text.as_str()).collect::<String>() + &tail == body
+                    }));
                 }
             }
         }
@@ -225,10 +192,7 @@ mod tests {
     fn a_line_of_exactly_the_limit_is_one_piece() {
         let body = "x".repeat(MAX_LINE);
         for end in ["", "\n", "\r\n"] {
-            assert_eq!(
-                split((body.clone() + end).as_bytes(), 1 << 20),
-                [line(&body)]
-            );
+            assert_eq!(split((body.clone() + end).as_bytes(), 1 << 20), [line(&body)]);
         }
     }
 

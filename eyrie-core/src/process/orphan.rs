@@ -59,10 +59,7 @@ pub enum OrphanError {
 ///
 /// [`OrphanError`] when the record cannot be a process group or `/proc`
 /// cannot be read.
-pub async fn end_orphan(
-    identity: &ProcessIdentity,
-    grace: Duration,
-) -> Result<Orphan, OrphanError> {
+pub async fn end_orphan(identity: &ProcessIdentity, grace: Duration) -> Result<Orphan, OrphanError> {
     if identity.pid <= 1 {
         return Err(OrphanError::InvalidPid { pid: identity.pid });
     }
@@ -84,18 +81,12 @@ pub async fn end_orphan(
     if left.is_empty() {
         return Ok(Orphan::Killed);
     }
-    Ok(Orphan::Survived {
-        pids: left.iter().map(|member| member.pid).collect(),
-    })
+    Ok(Orphan::Survived { pids: left.iter().map(|member| member.pid).collect() })
 }
 
 /// Looks at the group until it is empty or `limit` passed, sending the signal
 /// at every look. Returns the members seen last.
-async fn wait(
-    identity: &ProcessIdentity,
-    limit: Duration,
-    signal: Option<Signal>,
-) -> io::Result<Vec<Stat>> {
+async fn wait(identity: &ProcessIdentity, limit: Duration, signal: Option<Signal>) -> io::Result<Vec<Stat>> {
     let begun = Instant::now();
     let mut pause = Duration::from_millis(1);
     loop {

@@ -75,11 +75,7 @@ impl Backlog {
         let cost = line.text.len() + size_of::<OutputLine>();
         let full = bounded && self.bytes + cost > LIMIT;
         if *state != LineState::Skipping && !full {
-            *state = if line.complete {
-                LineState::Between
-            } else {
-                LineState::Within
-            };
+            *state = if line.complete { LineState::Between } else { LineState::Within };
             self.bytes += cost;
             self.lines.push(line);
             return true;
@@ -87,17 +83,9 @@ impl Backlog {
         self.dropped += 1;
         if *state == LineState::Within {
             // End the line here rather than let the next one continue it.
-            self.lines.push(OutputLine {
-                stream: line.stream,
-                text: String::new(),
-                complete: true,
-            });
+            self.lines.push(OutputLine { stream: line.stream, text: String::new(), complete: true });
         }
-        *state = if line.complete {
-            LineState::Between
-        } else {
-            LineState::Skipping
-        };
+        *state = if line.complete { LineState::Between } else { LineState::Skipping };
         false
     }
 }
@@ -108,11 +96,7 @@ mod tests {
     use super::{Backlog, LIMIT, OutputLine, Stream};
 
     fn piece(text: &str, complete: bool) -> OutputLine {
-        OutputLine {
-            stream: Stream::Stdout,
-            text: text.to_owned(),
-            complete,
-        }
+        OutputLine { stream: Stream::Stdout, text: text.to_owned(), complete }
     }
 
     #[test]
@@ -120,10 +104,7 @@ mod tests {
         let mut backlog = Backlog::default();
         backlog.push(piece("begun", false), true);
         backlog.push(piece(&"x".repeat(LIMIT), false), true);
-        assert_eq!(
-            backlog.take().unwrap(),
-            [piece("begun", false), piece("", true)]
-        );
+        assert_eq!(backlog.take().unwrap(), [piece("begun", false), piece("", true)]);
         backlog.push(piece("rest", false), false);
         backlog.push(piece("end", true), false);
         backlog.push(piece("next", true), true);

@@ -24,12 +24,7 @@ pub(super) struct OutputPipe {
 impl OutputPipe {
     /// Must be called within a runtime with I/O enabled.
     pub(super) fn new(stream: Stream, source: OwnedFd) -> io::Result<Self> {
-        Ok(Self {
-            stream,
-            source: Some(Receiver::from_owned_fd(source)?),
-            splitter: LineSplitter::new(),
-            owed: 0,
-        })
+        Ok(Self { stream, source: Some(Receiver::from_owned_fd(source)?), splitter: LineSplitter::new(), owed: 0 })
     }
 
     /// Whether more may be read.
@@ -45,11 +40,7 @@ impl OutputPipe {
     /// The next piece of what was read.
     pub(super) fn next_line(&mut self) -> Option<OutputLine> {
         let (text, complete) = self.splitter.next_line()?;
-        Some(OutputLine {
-            stream: self.stream,
-            text,
-            complete,
-        })
+        Some(OutputLine { stream: self.stream, text, complete })
     }
 
     /// Waits for input and reads it; returns how many bytes came, 0 when the
@@ -119,8 +110,5 @@ impl OutputPipe {
 }
 
 fn is_transient(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
-    )
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }

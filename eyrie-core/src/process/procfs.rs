@@ -25,10 +25,7 @@ impl Stat {
         match std::fs::read(format!("/proc/{pid}/stat")) {
             Ok(text) => match Self::parse(pid, &text) {
                 Some(stat) => Ok(Some(stat)),
-                None => Err(io::Error::new(
-                    io::ErrorKind::InvalidData,
-                    format!("/proc/{pid}/stat has an unknown form"),
-                )),
+                None => Err(io::Error::new(io::ErrorKind::InvalidData, format!("/proc/{pid}/stat has an unknown form"))),
             },
             Err(error) if is_gone(&error) => Ok(None),
             Err(error) => Err(error),
@@ -58,8 +55,7 @@ impl Stat {
 }
 
 fn is_gone(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::NotFound
-        || error.raw_os_error() == Some(Errno::SRCH.raw_os_error())
+    error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(Errno::SRCH.raw_os_error())
 }
 
 /// The living members of the identity's process group.
@@ -72,11 +68,7 @@ pub(super) fn members(identity: &ProcessIdentity) -> io::Result<Vec<Stat>> {
     // One look can miss a process that was started behind it by one that
     // ended ahead of it.
     let found = look(identity)?;
-    if found.is_empty() {
-        look(identity)
-    } else {
-        Ok(found)
-    }
+    if found.is_empty() { look(identity) } else { Ok(found) }
 }
 
 fn look(identity: &ProcessIdentity) -> io::Result<Vec<Stat>> {
@@ -108,9 +100,7 @@ fn look(identity: &ProcessIdentity) -> io::Result<Vec<Stat>> {
 /// small files.
 pub(super) async fn members_async(identity: &ProcessIdentity) -> io::Result<Vec<Stat>> {
     let identity = identity.clone();
-    tokio::task::spawn_blocking(move || members(&identity))
-        .await
-        .map_err(io::Error::other)?
+    tokio::task::spawn_blocking(move || members(&identity)).await.map_err(io::Error::other)?
 }
 
 /// Signals the identity's group if one of the `members` seen before is still

@@ -90,9 +90,7 @@ impl RunningProcess {
                 return Some(batch);
             }
             self.notice_exit();
-            let expired = self
-                .drain_until
-                .is_some_and(|until| Instant::now() >= until);
+            let expired = self.drain_until.is_some_and(|until| Instant::now() >= until);
             for pipe in [&mut self.stdout, &mut self.stderr] {
                 let mut room = BATCH;
                 while room > 0
@@ -111,8 +109,7 @@ impl RunningProcess {
                 return None;
             }
             if !expired {
-                self.advance(self.drain_until, self.drain_until.is_none())
-                    .await;
+                self.advance(self.drain_until, self.drain_until.is_none()).await;
             }
         }
     }
@@ -176,9 +173,7 @@ impl RunningProcess {
         self.leader.signal_group(Signal::CONT);
         let now = Instant::now();
         // A grace beyond what the clock can express is as good as a year.
-        let deadline = now
-            .checked_add(grace)
-            .unwrap_or(now + Duration::from_secs(31_536_000));
+        let deadline = now.checked_add(grace).unwrap_or(now + Duration::from_secs(31_536_000));
         let mut next_look = now;
         loop {
             self.keep_output();
@@ -194,11 +189,7 @@ impl RunningProcess {
                 }
                 next_look = Instant::now() + GROUP_INTERVAL;
             }
-            let until = if ended {
-                deadline.min(next_look)
-            } else {
-                deadline
-            };
+            let until = if ended { deadline.min(next_look) } else { deadline };
             self.advance(Some(until), !ended).await;
         }
     }
@@ -228,9 +219,7 @@ impl RunningProcess {
             () = self.watch.ended(&self.leader), if watch_exit => return,
             () = alarm => return,
         };
-        self.read_at = (1..SMALL_READ)
-            .contains(&count)
-            .then(|| Instant::now() + COALESCE);
+        self.read_at = (1..SMALL_READ).contains(&count).then(|| Instant::now() + COALESCE);
     }
 
     /// If the main process ended: kills the rest of its group, reaps it and
@@ -265,10 +254,7 @@ impl RunningProcess {
                 return;
             }
             if Instant::now() >= give_up {
-                tracing::warn!(
-                    group = self.identity().pid,
-                    "killed processes are still there"
-                );
+                tracing::warn!(group = self.identity().pid, "killed processes are still there");
                 return;
             }
             sleep(pause).await;

@@ -125,10 +125,7 @@ impl ProcessSpec {
     /// Checks what can be checked before spawning and returns the absolute
     /// paths of program and working directory.
     pub(super) fn resolve(&self) -> Result<(PathBuf, PathBuf), SpawnError> {
-        let unavailable = |source| SpawnError::DirectoryUnavailable {
-            cwd: self.cwd.clone(),
-            source,
-        };
+        let unavailable = |source| SpawnError::DirectoryUnavailable { cwd: self.cwd.clone(), source };
         let cwd = std::path::absolute(&self.cwd).map_err(unavailable)?;
         if !std::fs::metadata(&cwd).map_err(unavailable)?.is_dir() {
             return Err(SpawnError::NotADirectory { cwd });
@@ -177,8 +174,7 @@ fn is_identifier(name: &OsStr) -> bool {
     match name.as_bytes() {
         [] => false,
         [first, rest @ ..] => {
-            (first.is_ascii_alphabetic() || *first == b'_')
-                && rest.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'_')
+            (first.is_ascii_alphabetic() || *first == b'_') && rest.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'_')
         }
     }
 }

@@ -26,10 +26,7 @@ pub(super) enum ExitWatch {
 impl ExitWatch {
     /// Must be called within a runtime with I/O enabled.
     pub(super) fn new(leader: &Leader) -> Self {
-        pidfd_open(leader.pid(), PidfdFlags::empty())
-            .map_err(io::Error::from)
-            .and_then(register)
-            .map_or(Self::Polling, Self::Handle)
+        pidfd_open(leader.pid(), PidfdFlags::empty()).map_err(io::Error::from).and_then(register).map_or(Self::Polling, Self::Handle)
     }
 
     /// Waits until the process ended. Cancel-safe.
@@ -52,10 +49,7 @@ impl ExitWatch {
     }
 }
 
-#[allow(
-    deprecated,
-    reason = "its replacement is unsafe, to have the caller vouch that the type owns its descriptor: this one does"
-)]
+#[allow(deprecated, reason = "its replacement is unsafe, to have the caller vouch that the type owns its descriptor: this one does")]
 fn register(handle: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     AsyncFd::with_interest(handle, Interest::READABLE)
 }

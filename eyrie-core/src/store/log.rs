@@ -3,12 +3,7 @@
 use async_trait::async_trait;
 use serde::Serialize;
 
-use crate::{
-    clock::Timestamp,
-    error::Result,
-    id::RunId,
-    model::StepIndex,
-};
+use crate::{clock::Timestamp, error::Result, id::RunId, model::StepIndex};
 
 /// The largest chunk, in bytes.
 pub const MAX_LOG_CHUNK: usize = 64 * 1024;

@@ -14,7 +14,10 @@ use crate::{
     clock::{Timestamp, later},
     error::IllegalTransition,
     id::{CommandId, DeploymentId, ReleaseId, RunId, WorkerId},
-    model::{AuditEntry, PlannedRelease, Release, Run, RunEvent, RunEventBody, RunKind, RunMove, RunState, Step, StepIndex, StepMove, StepStart, StepState},
+    model::{
+        AuditEntry, PlannedRelease, Release, Run, RunEvent, RunEventBody, RunKind, RunMove, RunState, Step, StepIndex, StepMove, StepStart,
+        StepState,
+    },
     name::StepName,
     store::{Change, Command, End, RecordError, Recorded, Settle, Settlement, StepReport},
 };

@@ -27,11 +27,7 @@ impl ActiveModelBehavior for ActiveModel {}
 
 impl From<&Membership> for Model {
     fn from(membership: &Membership) -> Self {
-        Self {
-            project_id: membership.project_id.uuid(),
-            user_id: membership.user_id.uuid(),
-            role: membership.role.as_str().to_owned(),
-        }
+        Self { project_id: membership.project_id.uuid(), user_id: membership.user_id.uuid(), role: membership.role.as_str().to_owned() }
     }
 }
 
@@ -39,10 +35,6 @@ impl TryFrom<Model> for Membership {
     type Error = Failure;
 
     fn try_from(row: Model) -> Result<Self, Failure> {
-        Ok(Self {
-            project_id: ProjectId::from_uuid(row.project_id),
-            user_id: UserId::from_uuid(row.user_id),
-            role: word(&row.role)?,
-        })
+        Ok(Self { project_id: ProjectId::from_uuid(row.project_id), user_id: UserId::from_uuid(row.user_id), role: word(&row.role)? })
     }
 }

@@ -299,7 +299,14 @@ fn runs() -> Vec<TableCreateStatement> {
         keyed(
             table(
                 "log_chunks",
-                [uuid("run_id"), big_integer("end_offset"), big_integer("start_offset"), big_integer("step"), big_integer("at"), text("text")],
+                [
+                    uuid("run_id"),
+                    big_integer("end_offset"),
+                    big_integer("start_offset"),
+                    big_integer("step"),
+                    big_integer("at"),
+                    text("text"),
+                ],
             ),
             ["run_id", "end_offset"],
         ),
@@ -310,7 +317,10 @@ fn runs() -> Vec<TableCreateStatement> {
 
 fn results() -> Vec<TableCreateStatement> {
     vec![
-        table("releases", [id("id"), uuid("deployment_id"), uuid("run_id"), binary("plan_hash"), text("config"), big_integer("created_at")]),
+        table(
+            "releases",
+            [id("id"), uuid("deployment_id"), uuid("run_id"), binary("plan_hash"), text("config"), big_integer("created_at")],
+        ),
         table(
             "deployed_services",
             [

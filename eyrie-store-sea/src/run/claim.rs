@@ -46,23 +46,24 @@ pub(super) async fn claim(store: &SeaStore, worker: WorkerId, limit: u32) -> Res
         return Ok(Vec::new());
     }
     let locks = store.locks().clone();
-    store.write(Class::Engine, "claim", move |tx| async move {
-        let at = now();
-        check_lease(&tx, worker, at).await?;
-        let (mut rows, dead) = orphans(&tx, &locks, worker, at, limit).await?;
-        let room = u64::from(limit).saturating_sub(rows.len() as u64);
-        if room > 0 {
-            rows.extend(runs_of(&tx, READY, room).await?);
-        }
-        let claims = take(&tx, rows, worker, at).await?;
-        if claims.is_empty() && dead.is_empty() {
-            return Ok(claims);
-        }
-        tx.commit().await?;
-        locks.bury(&dead);
-        Ok(claims)
-    })
-    .await
+    store
+        .write(Class::Engine, "claim", move |tx| async move {
+            let at = now();
+            check_lease(&tx, worker, at).await?;
+            let (mut rows, dead) = orphans(&tx, &locks, worker, at, limit).await?;
+            let room = u64::from(limit).saturating_sub(rows.len() as u64);
+            if room > 0 {
+                rows.extend(runs_of(&tx, READY, room).await?);
+            }
+            let claims = take(&tx, rows, worker, at).await?;
+            if claims.is_empty() && dead.is_empty() {
+                return Ok(claims);
+            }
+            tx.commit().await?;
+            locks.bury(&dead);
+            Ok(claims)
+        })
+        .await
 }
 
 async fn check_lease(tx: &WriteTx, worker: WorkerId, at: Timestamp) -> Result<(), Failure> {

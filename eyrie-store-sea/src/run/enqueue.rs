@@ -27,10 +27,8 @@ use crate::{
     writer::{Class, WriteTx},
 };
 
-const KEYS: RowStatement = RowStatement {
-    columns: "request_key",
-    then: "SELECT k.* FROM v CROSS JOIN request_keys k WHERE k.request_key = v.request_key",
-};
+const KEYS: RowStatement =
+    RowStatement { columns: "request_key", then: "SELECT k.* FROM v CROSS JOIN request_keys k WHERE k.request_key = v.request_key" };
 const KEEP_KEYS: RowStatement = RowStatement {
     columns: "request_key,content,run_id,created_at",
     then: "INSERT INTO request_keys (request_key, content, run_id, created_at) \
@@ -77,27 +75,28 @@ pub(super) async fn enqueue(store: &SeaStore, runs: &[Enqueue]) -> Result<Vec<Re
         return Ok(Vec::new());
     }
     let runs = runs.to_vec();
-    store.write(Class::Engine, "enqueue", move |tx| async move {
-        let at = now();
-        let mut keys = known_keys(&tx, &runs).await?;
-        let mut places = places(&tx, &runs).await?;
-        let mut ids = taken_ids(&tx, &runs).await?;
-        let mut answers = Vec::with_capacity(runs.len());
-        let mut new = Vec::new();
-        for request in &runs {
-            let answer = queue_one(request, at, &mut keys, &mut places, &mut ids);
-            if let Ok(Enqueued { run, is_new: true }) = &answer {
-                new.push((request, run.clone()));
+    store
+        .write(Class::Engine, "enqueue", move |tx| async move {
+            let at = now();
+            let mut keys = known_keys(&tx, &runs).await?;
+            let mut places = places(&tx, &runs).await?;
+            let mut ids = taken_ids(&tx, &runs).await?;
+            let mut answers = Vec::with_capacity(runs.len());
+            let mut new = Vec::new();
+            for request in &runs {
+                let answer = queue_one(request, at, &mut keys, &mut places, &mut ids);
+                if let Ok(Enqueued { run, is_new: true }) = &answer {
+                    new.push((request, run.clone()));
+                }
+                answers.push(answer.map_err(|failure| failure.into_error("enqueue")));
             }
-            answers.push(answer.map_err(|failure| failure.into_error("enqueue")));
-        }
-        if !new.is_empty() {
-            keep(&tx, &new, at).await?;
-            tx.commit().await?;
-        }
-        Ok(answers)
-    })
-    .await
+            if !new.is_empty() {
+                keep(&tx, &new, at).await?;
+                tx.commit().await?;
+            }
+            Ok(answers)
+        })
+        .await
 }
 
 fn queue_one(

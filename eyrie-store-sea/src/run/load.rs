@@ -32,8 +32,7 @@ const RUNS: RowStatement = RowStatement {
         r.worker_id, r.epoch, r.last_seq, r.queued_at, r.started_at, r.finished_at, r.release_id \
         FROM v CROSS JOIN runs r WHERE r.id = v.id",
 };
-const STEPS: RowStatement =
-    RowStatement { columns: "run_id,idx", then: concat!(step_columns!(), "s.run_id = v.run_id AND s.idx = v.idx") };
+const STEPS: RowStatement = RowStatement { columns: "run_id,idx", then: concat!(step_columns!(), "s.run_id = v.run_id AND s.idx = v.idx") };
 const UNFINISHED: RowStatement =
     RowStatement { columns: "run_id", then: concat!(step_columns!(), "s.run_id = v.run_id AND s.state IN ('pending', 'running')") };
 const OPEN_REPORTS: RowStatement = RowStatement {
@@ -104,10 +103,13 @@ pub(super) async fn load(tx: &WriteTx, needs: &Needs) -> Result<(BTreeMap<RunId,
     let places = needs.steps.iter().map(|(run, index)| [run.uuid().into(), i64::from(index.get()).into()]).collect();
     let named = needs.named_reports.iter().filter(|(run, _)| !needs.unfinished.contains(run));
     let named = named.map(|(run, name)| [run.uuid().into(), name.as_str().into()]).collect();
-    let reports = ids(needs.unfinished_reports.difference(&needs.unfinished));
-    for (statement, rows) in [(STEPS, places), (UNFINISHED, ids(needs.unfinished.iter())), (OPEN_REPORTS, reports), (NAMED_REPORTS, named)] {
+    for (statement, rows) in [(STEPS, places), (UNFINISHED, ids(needs.unfinished.iter())), (NAMED_REPORTS, named)] {
         load_steps(tx, statement, rows, &mut views, &mut seen).await?;
     }
+    // Most steps never report any: their rows say so.
+    let has_reported = |run: &&RunId| views.get(run).is_some_and(|view| view.steps.values().any(|step| step.reported > 0));
+    let reports = ids(needs.unfinished_reports.difference(&needs.unfinished).filter(has_reported));
+    load_steps(tx, OPEN_REPORTS, reports, &mut views, &mut seen).await?;
     let reported = needs.report_ids.iter().map(|(run, id)| [run.uuid().into(), id.as_str().into()]).collect();
     for row in REPORT_IDS.read::<ReportId>(&**tx, reported).await? {
         if let Some(view) = views.get_mut(&RunId::from_uuid(row.run_id)) {

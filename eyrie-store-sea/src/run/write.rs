@@ -8,7 +8,7 @@ use eyrie_core::{
     model::{DeployedService, Run, Step},
     store::{EventRow, Outcome, RunWrites, deployed_after},
 };
-use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, Value, sea_query::OnConflict};
+use sea_orm::{EntityTrait, IntoActiveModel, Value, sea_query::OnConflict};
 
 use crate::{
     audit,
@@ -63,6 +63,12 @@ const FREE: RowStatement = RowStatement {
         (SELECT 1 FROM runs c WHERE c.deployment_id = v.deployment_id AND c.finished_at IS NULL AND (c.state <> 'queued' OR c.ready)))",
 };
 
+/// What runs on the machine itself because of these deployments.
+const DEPLOYED_HERE: RowStatement = RowStatement {
+    columns: "deployment_id",
+    then: "SELECT d.* FROM v CROSS JOIN deployed_services d WHERE d.deployment_id = v.deployment_id AND d.cluster_id IS NULL",
+};
+
 /// Writes everything, if what was read is still so; else [`Failure::Raced`].
 pub(super) async fn write(tx: &WriteTx, seen: &Seen, writes: RunWrites, at: Timestamp) -> Result<(), Failure> {
     let projects: HashMap<DeploymentId, ProjectId> = writes.runs.iter().map(|run| (run.deployment_id, run.project_id)).collect();
@@ -71,11 +77,7 @@ pub(super) async fn write(tx: &WriteTx, seen: &Seen, writes: RunWrites, at: Time
     update(tx, UPDATE_VALUES, Some(writes.steps.iter().filter_map(|step| value_row(seen, step)).collect())).await?;
     insert_steps(tx, writes.new_steps.iter()).await?;
     insert_events(tx, writes.events.iter()).await?;
-    for outcome in &writes.outcomes {
-        if let Some(project) = projects.get(&outcome.deployment_id) {
-            settle(tx, outcome, *project, at).await?;
-        }
-    }
+    settle(tx, &writes.outcomes, &projects, at).await?;
     if !writes.audit.is_empty() {
         audit::keep_all(tx, writes.audit.iter().map(audit_entry::Model::from)).await?;
     }
@@ -196,17 +198,24 @@ fn event_row(event: &EventRow) -> [Value; 14] {
     ]
 }
 
-/// What the end of a run means for releases and for what is running.
-async fn settle(tx: &WriteTx, outcome: &Outcome, project: ProjectId, at: Timestamp) -> Result<(), Failure> {
-    if let Some((release, _)) = &outcome.release {
-        let row = release::Model::from(release);
-        release::Entity::insert(row.into_active_model()).exec_without_returning(&**tx).await?;
+/// What the ends of runs mean for releases and for what is running.
+async fn settle(tx: &WriteTx, outcomes: &[Outcome], projects: &HashMap<DeploymentId, ProjectId>, at: Timestamp) -> Result<(), Failure> {
+    let releases: Vec<_> = outcomes.iter().filter_map(|outcome| outcome.release.as_ref()).collect();
+    if !releases.is_empty() {
+        let rows = releases.iter().map(|(release, _)| release::Model::from(release).into_active_model());
+        release::Entity::insert_many(rows).exec_without_returning(&**tx).await?;
     }
-    let here = deployed_service::Entity::find()
-        .filter(deployed_service::Column::DeploymentId.eq(outcome.deployment_id.uuid()))
-        .filter(deployed_service::Column::ClusterId.is_null());
-    let existing = here.one(&**tx).await?.map(DeployedService::try_from).transpose()?;
-    if let Some(service) = deployed_after(existing, outcome, project, at) {
+    let ended = outcomes.iter().map(|outcome| [outcome.deployment_id.uuid().into()]).collect();
+    let rows = DEPLOYED_HERE.read::<deployed_service::Model>(&**tx, ended).await?;
+    let mut here = HashMap::new();
+    for row in rows {
+        let service = DeployedService::try_from(row)?;
+        here.insert(service.deployment_id, service);
+    }
+    for outcome in outcomes {
+        let Some(project) = projects.get(&outcome.deployment_id) else { continue };
+        let existing = here.get(&outcome.deployment_id).cloned();
+        let Some(service) = deployed_after(existing, outcome, *project, at) else { continue };
         let replace = OnConflict::column(deployed_service::Column::Id)
             .update_columns([
                 deployed_service::Column::State,
@@ -217,6 +226,7 @@ async fn settle(tx: &WriteTx, outcome: &Outcome, project: ProjectId, at: Timesta
             .to_owned();
         let row = deployed_service::Model::from(&service);
         deployed_service::Entity::insert(row.into_active_model()).on_conflict(replace).exec_without_returning(&**tx).await?;
+        here.insert(service.deployment_id, service);
     }
     Ok(())
 }

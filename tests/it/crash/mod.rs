@@ -129,7 +129,11 @@ impl Process {
             ended = self.child.try_wait().unwrap();
             std::thread::sleep(Duration::from_millis(10));
         }
-        assert!(ended.is_some_and(|status| status.success()), "the process did not end well within {limit:?} ({ended:?}):\n{}", self.last_words());
+        assert!(
+            ended.is_some_and(|status| status.success()),
+            "the process did not end well within {limit:?} ({ended:?}):\n{}",
+            self.last_words()
+        );
     }
 
     fn last_words(&self) -> String {

@@ -35,7 +35,10 @@ pub(super) struct Found {
 impl fmt::Display for Found {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { runs, steps, attempts, acknowledged, heard, again, in_flight, unrecorded, takeovers, .. } = self;
-        write!(f, "{runs} runs ({acknowledged} acknowledged), {steps} steps in {attempts} attempts, {heard} events heard, {takeovers} takeovers, ")?;
+        write!(
+            f,
+            "{runs} runs ({acknowledged} acknowledged), {steps} steps in {attempts} attempts, {heard} events heard, {takeovers} takeovers, "
+        )?;
         write!(f, "{again} executed again ({in_flight} in flight, {unrecorded} ended but unrecorded)")
     }
 }
@@ -127,13 +130,17 @@ fn read(db: &Connection) -> BTreeMap<String, Run> {
         Ok((id(row, 0)?, run))
     });
     runs.extend(rows.unwrap().map(Result::unwrap));
-    let mut select = db.prepare("SELECT run_id, idx, name, state, attempt FROM run_steps WHERE parent IS NULL ORDER BY run_id, idx").unwrap();
-    let rows = select.query_map([], |row| Ok((id(row, 0)?, Step { index: row.get(1)?, name: row.get(2)?, state: row.get(3)?, attempt: row.get(4)? })));
+    let mut select =
+        db.prepare("SELECT run_id, idx, name, state, attempt FROM run_steps WHERE parent IS NULL ORDER BY run_id, idx").unwrap();
+    let rows = select
+        .query_map([], |row| Ok((id(row, 0)?, Step { index: row.get(1)?, name: row.get(2)?, state: row.get(3)?, attempt: row.get(4)? })));
     for (run, step) in rows.unwrap().map(Result::unwrap) {
         runs.get_mut(&run).expect("a step belongs to a run").steps.push(step);
     }
     let mut select = db
-        .prepare("SELECT run_id, position, seq, at, epoch, kind, state, step, name, parent, attempt, message FROM run_events ORDER BY position")
+        .prepare(
+            "SELECT run_id, position, seq, at, epoch, kind, state, step, name, parent, attempt, message FROM run_events ORDER BY position",
+        )
         .unwrap();
     let rows = select.query_map([], |row| {
         let event = Event {
@@ -178,7 +185,9 @@ fn check_run(run: &Run, say: &mut impl FnMut(String)) {
     if seqs != (1..=run.last_seq.cast_unsigned()).collect::<Vec<_>>() {
         say(format!("its events are {seqs:?}, its last is {}", run.last_seq));
     }
-    if run.events.windows(2).any(|pair| pair[1].epoch < pair[0].epoch) || run.events.last().map(|event| event.epoch) != Some(run.epoch.cast_unsigned()) {
+    if run.events.windows(2).any(|pair| pair[1].epoch < pair[0].epoch)
+        || run.events.last().map(|event| event.epoch) != Some(run.epoch.cast_unsigned())
+    {
         say("its epochs go back".to_owned());
     }
     let ends: Vec<_> = run.events.iter().filter(|event| event.kind == "run" && is_terminal(&event.state)).map(|event| event.seq).collect();
@@ -197,7 +206,10 @@ fn check_run(run: &Run, say: &mut impl FnMut(String)) {
         if step.state != "succeeded" || done.len() != 1 {
             say(format!("step {} is {} and succeeded {} times", step.name, step.state, done.len()));
         }
-        let terminal = run.events.iter().filter(|event| event.kind == "step" && !event.is_reported && event.step == Some(step.index) && is_terminal(&event.state));
+        let terminal = run
+            .events
+            .iter()
+            .filter(|event| event.kind == "step" && !event.is_reported && event.step == Some(step.index) && is_terminal(&event.state));
         if terminal.count() != 1 {
             say(format!("step {} ended more than once", step.name));
         }
@@ -354,8 +366,12 @@ fn check_bodies<'a>(lines: &'a [Vec<String>], runs: &BTreeMap<String, Run>, leas
     }
     for (id, run) in runs {
         for (step, (action, _)) in run.steps.iter().zip(&run.plan).filter(|(_, (action, _))| matches!(action.as_str(), "work" | "hold")) {
-            let begun: Vec<_> = attempts.range((id.as_str(), step.name.as_str(), i64::MIN)..=(id, &step.name, i64::MAX)).map(|body| body.2).collect();
-            if begun.iter().any(|attempt| *attempt > step.attempt) || begun.last() != Some(&step.attempt) || !done.contains(&(id.as_str(), step.name.as_str())) {
+            let begun: Vec<_> =
+                attempts.range((id.as_str(), step.name.as_str(), i64::MIN)..=(id, &step.name, i64::MAX)).map(|body| body.2).collect();
+            if begun.iter().any(|attempt| *attempt > step.attempt)
+                || begun.last() != Some(&step.attempt)
+                || !done.contains(&(id.as_str(), step.name.as_str()))
+            {
                 wrong.push(format!("run {id} step {} ({action}): bodies {begun:?}, recorded attempt {}", step.name, step.attempt));
             }
         }

@@ -29,7 +29,8 @@ fn a_script_whose_worker_died_is_ended_and_run_again() {
     fs::set_permissions(folder.join("deploy.sh"), fs::Permissions::from_mode(0o755)).unwrap();
     let services = format!("services={}", field.folder.join("services").display());
     let first = field.start(&["enqueue=service", "lease=15000", &services]);
-    let heard = |words: &[&str]| field.journal.those("heard").iter().any(|line| words.iter().all(|word| line.iter().any(|said| said == word)));
+    let heard =
+        |words: &[&str]| field.journal.those("heard").iter().any(|line| words.iter().all(|word| line.iter().any(|said| said == word)));
     super::wait_until(Duration::from_secs(60), "the script's report", || heard(&["begun", "succeeded"]));
     let group = leaders(&folder)[0];
     assert!(members(group).len() >= 2, "the script and its sleep");

@@ -15,9 +15,7 @@ on_every_store! {
 
 fn chain(length: usize) -> Plan {
     (0..length)
-        .fold(Plan::builder(), |plan, n| {
-            plan.step(format!("s{n}"), "echo", |s| if n == 0 { s } else { s.needs([format!("s{}", n - 1)]) })
-        })
+        .fold(Plan::builder(), |plan, n| plan.step(format!("s{n}"), "echo", |s| if n == 0 { s } else { s.needs([format!("s{}", n - 1)]) }))
         .build()
         .unwrap()
 }

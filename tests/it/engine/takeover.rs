@@ -31,11 +31,7 @@ async fn claim_and_die(ground: &Ground, world: &World, plan: Plan) -> eyrie_core
 }
 
 fn two(policy: CrashPolicy) -> Plan {
-    Plan::builder()
-        .step("a", "gate", |s| s.on_crash(policy))
-        .step("b", "sum", |s| s.needs(["a"]).parameters(json!(["a"])))
-        .build()
-        .unwrap()
+    Plan::builder().step("a", "gate", |s| s.on_crash(policy)).step("b", "sum", |s| s.needs(["a"]).parameters(json!(["a"]))).build().unwrap()
 }
 
 async fn a_dead_workers_run_is_taken_over_and_rerun(kind: Kind) {

@@ -7,7 +7,7 @@ use axum::{
 };
 use eyrie_core::{
     id::{DeploymentId, GroupId},
-    model::{NewDeployment, DeploymentPatch},
+    model::{DeploymentPatch, NewDeployment},
     store::DeploymentFilter,
 };
 use utoipa_axum::{router::OpenApiRouter, routes};

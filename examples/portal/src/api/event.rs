@@ -58,7 +58,13 @@ impl Drop for Open {
     params(("id" = String, Path), ("after" = Option<u64>, Query, description = "Begin behind this number."),
         ("Last-Event-ID" = Option<u64>, Header, description = "The same; goes before `after`.")),
     responses((status = 200, description = "The events.", content_type = "text/event-stream"), (status = 204, description = "There are no more.")))]
-async fn of_run(State(portal): State<Portal>, Follower(acting): Follower, Id(id): Id<RunId>, headers: HeaderMap, mut filter: Filter) -> Answer {
+async fn of_run(
+    State(portal): State<Portal>,
+    Follower(acting): Follower,
+    Id(id): Id<RunId>,
+    headers: HeaderMap,
+    mut filter: Filter,
+) -> Answer {
     let asked = filter.take_number("after")?;
     filter.end()?;
     let after = match single(&headers, "last-event-id")? {
@@ -77,7 +83,9 @@ async fn of_run(State(portal): State<Portal>, Follower(acting): Follower, Id(id)
     Ok(answer(stream::unfold(state, next_of_run)))
 }
 
-async fn next_of_run((mut follow, closing, open): (RunStream, CancellationToken, Open)) -> Option<(Result<Event, Infallible>, (RunStream, CancellationToken, Open))> {
+async fn next_of_run(
+    (mut follow, closing, open): (RunStream, CancellationToken, Open),
+) -> Option<(Result<Event, Infallible>, (RunStream, CancellationToken, Open))> {
     let event = tokio::select! {
         event = follow.next() => event,
         () = closing.cancelled() => return None,
@@ -105,7 +113,9 @@ async fn of_all(State(portal): State<Portal>, Follower(acting): Follower, header
     Ok(answer(stream::unfold(state, next_of_all)))
 }
 
-async fn next_of_all((mut follow, closing, open): (RunsStream, CancellationToken, Open)) -> Option<(Result<Event, Infallible>, (RunsStream, CancellationToken, Open))> {
+async fn next_of_all(
+    (mut follow, closing, open): (RunsStream, CancellationToken, Open),
+) -> Option<(Result<Event, Infallible>, (RunsStream, CancellationToken, Open))> {
     let item = tokio::select! {
         item = follow.next() => item.ok()?,
         () = closing.cancelled() => return None,

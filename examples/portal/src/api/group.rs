@@ -7,7 +7,7 @@ use axum::{
 };
 use eyrie_core::{
     id::{GroupId, ProjectId},
-    model::{NewGroup, GroupPatch},
+    model::{GroupPatch, NewGroup},
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 

@@ -43,7 +43,11 @@ async fn list(Caller(acting): Caller, Id(project): Id<ProjectId>, filter: Filter
 /// Sets a user's role: user, developer or admin.
 #[utoipa::path(put, path = "/api/v1/projects/{id}/members/{user_id}", tag = "members", params(("id" = String, Path), ("user_id" = String, Path)),
     request_body = schema::Role, responses((status = 200, description = "The member.", body = schema::Member)))]
-async fn set(Caller(acting): Caller, TwoIds(project, user): TwoIds<ProjectId, UserId>, Body(given): Body<Given>) -> Answer<Json<Membership>> {
+async fn set(
+    Caller(acting): Caller,
+    TwoIds(project, user): TwoIds<ProjectId, UserId>,
+    Body(given): Body<Given>,
+) -> Answer<Json<Membership>> {
     Ok(Json(acting.set_member(project, user, given.role).await?))
 }
 

@@ -6,7 +6,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use eyrie_core::{
-    id::{ProjectId},
+    id::ProjectId,
     model::{NewProject, ProjectPatch},
 };
 use utoipa_axum::{router::OpenApiRouter, routes};

@@ -25,7 +25,8 @@ pub(super) fn routes() -> OpenApiRouter<Portal> {
     params(("deployment" = String, Query), ("limit" = Option<u32>, Query), ("after" = Option<String>, Query)),
     responses((status = 200, description = "A page.", body = schema::Page<schema::Release>)))]
 async fn list(Caller(acting): Caller, mut filter: Filter) -> Answer<Json<Page<Release>>> {
-    let deployment = filter.take("deployment")?.ok_or_else(|| Problem::invalid("deployment", "name the deployment whose releases to list"))?;
+    let deployment =
+        filter.take("deployment")?.ok_or_else(|| Problem::invalid("deployment", "name the deployment whose releases to list"))?;
     let page = filter.page()?;
     filter.end()?;
     Ok(Json(acting.releases(deployment, page).await?))

@@ -121,7 +121,11 @@ fn why(body: &[u8]) -> Answer<Reason> {
         return Ok(Reason::default());
     }
     serde_json::from_slice(body).map_err(|error| {
-        if error.is_data() { Problem::invalid("reason", "send {\"reason\": \"…\"} or nothing") } else { Problem::malformed(format!("the body is not JSON: {error}")) }
+        if error.is_data() {
+            Problem::invalid("reason", "send {\"reason\": \"…\"} or nothing")
+        } else {
+            Problem::malformed(format!("the body is not JSON: {error}"))
+        }
     })
 }
 

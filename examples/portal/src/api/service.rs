@@ -27,11 +27,7 @@ use crate::{
 };
 
 pub(super) fn routes() -> OpenApiRouter<Portal> {
-    OpenApiRouter::new()
-        .routes(routes!(create, list))
-        .routes(routes!(sync))
-        .routes(routes!(get, replace, delete))
-        .routes(routes!(run))
+    OpenApiRouter::new().routes(routes!(create, list)).routes(routes!(sync)).routes(routes!(get, replace, delete)).routes(routes!(run))
 }
 
 #[derive(Debug, Deserialize)]

@@ -60,7 +60,13 @@ async fn end(Caller(acting): Caller) -> Answer<Response> {
 }
 
 /// Signs in, unless too many attempts have failed. A name that cannot exist reads and takes like a wrong password.
-pub(crate) async fn sign_in(portal: &Portal, peer: Option<IpAddr>, name: &str, password: String, origin: &str) -> Answer<(TokenSecret, Token)> {
+pub(crate) async fn sign_in(
+    portal: &Portal,
+    peer: Option<IpAddr>,
+    name: &str,
+    password: String,
+    origin: &str,
+) -> Answer<(TokenSecret, Token)> {
     let known = UserName::new(name).or_else(|_| UserName::new("0"))?;
     let key = if known.as_str() == name { name } else { "" };
     portal.sign_ins.attempt(key, peer).map_err(Problem::too_many_failures)?;

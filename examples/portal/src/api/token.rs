@@ -5,12 +5,7 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use eyrie_core::{
-    id::TokenId,
-    model::Token,
-    platform::NewServiceToken,
-    store::Page,
-};
+use eyrie_core::{id::TokenId, model::Token, platform::NewServiceToken, store::Page};
 use serde_json::json;
 use utoipa_axum::{router::OpenApiRouter, routes};
 

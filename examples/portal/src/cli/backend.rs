@@ -140,7 +140,9 @@ impl Backend {
 
     pub(super) async fn add_user(&self, name: &str, password: String, operator: bool) -> CliResult<()> {
         match self {
-            Self::Local { me, .. } => drop(me.create_user(NewUser { name: UserName::new(name)?, password: Some(password), operator }).await?),
+            Self::Local { me, .. } => {
+                drop(me.create_user(NewUser { name: UserName::new(name)?, password: Some(password), operator }).await?)
+            }
             Self::Remote(remote) => {
                 drop(remote.post("users", &json!({ "name": name, "password": password, "operator": operator }), None).await?);
             }

@@ -6,13 +6,7 @@ use std::{
     time::Duration,
 };
 
-use eyrie_core::{
-    deployment_type::service::ScriptOptions,
-    engine::WorkerOptions,
-    model::Principal,
-    name::UserName,
-    platform::NewUser,
-};
+use eyrie_core::{deployment_type::service::ScriptOptions, engine::WorkerOptions, model::Principal, name::UserName, platform::NewUser};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
@@ -68,7 +62,10 @@ pub(super) async fn demo(arguments: DemoArguments) -> CliResult {
     say(format_args!("portal     {url}/login   (sign in with the token below)"));
     say(format_args!("token      {}   (valid for one hour)", secret.reveal()));
     say(format_args!("events     curl -N -H 'Authorization: Bearer {}' {url}/api/v1/runs/{run}/events", secret.reveal()));
-    say(format_args!("deploy     EYRIE_TOKEN={} cargo run -p eyrie-portal -- --server {url} deploy housekeeping --follow", secret.reveal()));
+    say(format_args!(
+        "deploy     EYRIE_TOKEN={} cargo run -p eyrie-portal -- --server {url} deploy housekeeping --follow",
+        secret.reveal()
+    ));
     if !arguments.once {
         say("\nserving until Ctrl-C");
         serve::stop_signal().await;

@@ -17,11 +17,8 @@ pub(super) async fn deploy(place: &Place, arguments: DeployArguments) -> CliResu
     let backend = Backend::open(place, arguments.follow).await?;
     let run = backend.deploy(&arguments.service, Value::Object(env), arguments.idempotency_key).await?;
     say(format_args!("run {run}"));
-    let code = if arguments.follow {
-        if show(&backend, run).await? { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-    } else {
-        ExitCode::SUCCESS
-    };
+    let code =
+        if arguments.follow { if show(&backend, run).await? { ExitCode::SUCCESS } else { ExitCode::FAILURE } } else { ExitCode::SUCCESS };
     backend.close().await;
     Ok(code)
 }

@@ -9,15 +9,7 @@ use std::{
 use eyrie_core::id::RunId;
 use serde_json::Value;
 
-use super::{
-    CliResult, Place,
-    backend::Backend,
-    deploy::show,
-    local::check_services,
-    progress::printable,
-    remote::is_final,
-    say,
-};
+use super::{CliResult, Place, backend::Backend, deploy::show, local::check_services, progress::printable, remote::is_final, say};
 
 /// `eyrie runs`.
 pub(super) async fn runs(place: &Place, service: Option<&str>, limit: u32) -> CliResult {

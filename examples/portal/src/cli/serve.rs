@@ -23,10 +23,7 @@ pub(super) async fn serve(place: &Place, arguments: ServeArguments) -> CliResult
     let listener = listen(arguments.listen).await?;
     let address = listener.local_addr()?;
     let url = arguments.public_url.unwrap_or_else(|| format!("http://{address}"));
-    let scripts = ScriptOptions {
-        run_as: arguments.run_as.as_deref().map(local::parse_run_as).transpose()?,
-        ..ScriptOptions::default()
-    };
+    let scripts = ScriptOptions { run_as: arguments.run_as.as_deref().map(local::parse_run_as).transpose()?, ..ScriptOptions::default() };
     let worker = WorkerOptions {
         max_runs: arguments.max_runs,
         shutdown_grace: Duration::from_secs(arguments.shutdown_grace),

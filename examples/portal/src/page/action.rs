@@ -57,7 +57,12 @@ pub(super) fn checked(headers: &axum::http::HeaderMap, sent: &str) -> Answer<()>
     check_form(headers, cookie(headers, SESSION_COOKIE).unwrap_or_default(), sent)
 }
 
-pub(super) async fn deploy(State(portal): State<Portal>, visitor: Visitor, Id(id): Id<DeploymentId>, request: Request) -> PageAnswer<Response> {
+pub(super) async fn deploy(
+    State(portal): State<Portal>,
+    visitor: Visitor,
+    Id(id): Id<DeploymentId>,
+    request: Request,
+) -> PageAnswer<Response> {
     let headers = request.headers().clone();
     let form: Deploy = fields(request, &portal).await?;
     checked(&headers, &form.csrf)?;

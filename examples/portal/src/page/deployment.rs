@@ -20,7 +20,12 @@ use crate::{
     setup::random_text,
 };
 
-pub(super) async fn show(State(portal): State<Portal>, visitor: Visitor, Id(id): Id<DeploymentId>, mut filter: Filter) -> PageAnswer<Html<String>> {
+pub(super) async fn show(
+    State(portal): State<Portal>,
+    visitor: Visitor,
+    Id(id): Id<DeploymentId>,
+    mut filter: Filter,
+) -> PageAnswer<Html<String>> {
     let asked = filter.page()?;
     let view = visitor.acting.deployment(id).await?;
     let runs = visitor.acting.runs(RunFilter { deployment: Some(id), ..RunFilter::default() }, asked).await?;

@@ -10,24 +10,27 @@ use crate::portal::Portal;
 pub(super) async fn show(State(portal): State<Portal>) -> Html<String> {
     let empty = Value::Null;
     let document = portal.document.get().unwrap_or(&empty);
-    bare(&format!("API · {}", portal.options.title), html! {
-        div.docs {
-            h1 { (word(document.pointer("/info/title"))) " API" }
-            p.lead { (word(document.pointer("/info/description"))) }
-            p { a href="/" { "To the overview" } " · " a href="/api/v1/openapi.json" { "The document as JSON" } }
-            h2 { "Operations" }
-            @for (path, methods) in entries(document.get("paths")) {
-                @for (method, operation) in entries(Some(methods)) { (shown(path, method, operation)) }
-            }
-            h2 { "Shapes" }
-            @for (name, shape) in entries(document.pointer("/components/schemas")) {
-                details id={ "shape-" (name) } {
-                    summary { code { (name) } " " span.faint { (word(shape.get("description"))) } }
-                    (fields(shape))
+    bare(
+        &format!("API · {}", portal.options.title),
+        html! {
+            div.docs {
+                h1 { (word(document.pointer("/info/title"))) " API" }
+                p.lead { (word(document.pointer("/info/description"))) }
+                p { a href="/" { "To the overview" } " · " a href="/api/v1/openapi.json" { "The document as JSON" } }
+                h2 { "Operations" }
+                @for (path, methods) in entries(document.get("paths")) {
+                    @for (method, operation) in entries(Some(methods)) { (shown(path, method, operation)) }
+                }
+                h2 { "Shapes" }
+                @for (name, shape) in entries(document.pointer("/components/schemas")) {
+                    details id={ "shape-" (name) } {
+                        summary { code { (name) } " " span.faint { (word(shape.get("description"))) } }
+                        (fields(shape))
+                    }
                 }
             }
-        }
-    })
+        },
+    )
 }
 
 fn word(value: Option<&Value>) -> &str {

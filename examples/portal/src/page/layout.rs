@@ -10,23 +10,26 @@ use crate::{authentication::Visitor, portal::Portal, visible::visible};
 /// A page for somebody signed in.
 pub(super) fn page(portal: &Portal, visitor: &Visitor, title: &str, body: Markup) -> Html<String> {
     let site = &portal.options.title;
-    document(&format!("{title} · {site}"), html! {
-        header.top {
-            a.brand href="/" { (site) }
-            nav aria-label="Main" {
-                a href="/" { "Services" }
-                a href="/runs" { "Runs" }
-                a href="/docs" { "API" }
+    document(
+        &format!("{title} · {site}"),
+        html! {
+            header.top {
+                a.brand href="/" { (site) }
+                nav aria-label="Main" {
+                    a href="/" { "Services" }
+                    a href="/runs" { "Runs" }
+                    a href="/docs" { "API" }
+                }
+                form.leave method="post" action="/logout" {
+                    (csrf(visitor))
+                    span { (visitor.name) }
+                    button.quiet { "Sign out" }
+                }
             }
-            form.leave method="post" action="/logout" {
-                (csrf(visitor))
-                span { (visitor.name) }
-                button.quiet { "Sign out" }
-            }
-        }
-        main { (body) }
-        p #announce .hidden role="status" aria-live="polite" {}
-    })
+            main { (body) }
+            p #announce .hidden role="status" aria-live="polite" {}
+        },
+    )
 }
 
 /// A page for whoever comes.

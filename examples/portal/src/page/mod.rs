@@ -63,11 +63,14 @@ fn refusal(problem: &Problem) -> Response {
     if problem.status == StatusCode::UNAUTHORIZED {
         return Redirect::to("/login").into_response();
     }
-    let mut response = layout::bare(problem.title(), maud::html! {
-        h1 { (problem.title()) }
-        p { (problem.detail) }
-        p { a href="/" { "To the overview" } }
-    })
+    let mut response = layout::bare(
+        problem.title(),
+        maud::html! {
+            h1 { (problem.title()) }
+            p { (problem.detail) }
+            p { a href="/" { "To the overview" } }
+        },
+    )
     .into_response();
     problem.dress(&mut response);
     response

@@ -52,7 +52,12 @@ pub(super) async fn home(State(portal): State<Portal>, visitor: Visitor, mut fil
     Ok(page(&portal, &visitor, "Services", body).into_response())
 }
 
-pub(super) async fn project(State(portal): State<Portal>, visitor: Visitor, Id(id): Id<ProjectId>, mut filter: Filter) -> PageAnswer<Html<String>> {
+pub(super) async fn project(
+    State(portal): State<Portal>,
+    visitor: Visitor,
+    Id(id): Id<ProjectId>,
+    mut filter: Filter,
+) -> PageAnswer<Html<String>> {
     let asked = filter.page()?;
     let project = visitor.acting.project(id).await?;
     let body = html! {

@@ -32,7 +32,12 @@ const LOG_PIECE: u64 = 256 * 1024;
 /// The most planned steps, and reported ones of each, that a page shows.
 const SHOWN: usize = 1000;
 
-pub(super) async fn show(State(portal): State<Portal>, visitor: Visitor, Id(id): Id<RunId>, mut filter: Filter) -> PageAnswer<Html<String>> {
+pub(super) async fn show(
+    State(portal): State<Portal>,
+    visitor: Visitor,
+    Id(id): Id<RunId>,
+    mut filter: Filter,
+) -> PageAnswer<Html<String>> {
     let offset = filter.take_number("offset")?.unwrap_or(0);
     let view = visitor.acting.run(id).await?;
     let (log, end) = read_log(&visitor.acting, id, offset, LOG_ON_PAGE).await?;

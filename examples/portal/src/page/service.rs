@@ -19,7 +19,12 @@ use crate::{
     request::{Filter, Id},
 };
 
-pub(super) async fn show(State(portal): State<Portal>, visitor: Visitor, Id(id): Id<ServiceId>, mut filter: Filter) -> PageAnswer<Html<String>> {
+pub(super) async fn show(
+    State(portal): State<Portal>,
+    visitor: Visitor,
+    Id(id): Id<ServiceId>,
+    mut filter: Filter,
+) -> PageAnswer<Html<String>> {
     let asked = filter.page()?;
     let service = visitor.acting.service(id).await?;
     let wanted = DeploymentFilter { service: Some(id), ..DeploymentFilter::default() };

@@ -80,18 +80,21 @@ pub(super) async fn form(State(portal): State<Portal>, headers: HeaderMap) -> Pa
 }
 
 fn sign_in_page(portal: &Portal, token: &str, name: &str, refused: Option<&Problem>) -> Html<String> {
-    bare(&format!("Sign in · {}", portal.options.title), html! {
-        h1 { (portal.options.title) }
-        form.stack method="post" action="/login" {
-            (alert(refused))
-            input type="hidden" name="csrf" value=(token);
-            label for="name" { "Name" }
-            input #name name="name" value=(name) autocomplete="username" autocapitalize="none" required autofocus;
-            label for="password" { "Password" }
-            input #password name="password" type="password" autocomplete="current-password" required;
-            button { "Sign in" }
-        }
-    })
+    bare(
+        &format!("Sign in · {}", portal.options.title),
+        html! {
+            h1 { (portal.options.title) }
+            form.stack method="post" action="/login" {
+                (alert(refused))
+                input type="hidden" name="csrf" value=(token);
+                label for="name" { "Name" }
+                input #name name="name" value=(name) autocomplete="username" autocapitalize="none" required autofocus;
+                label for="password" { "Password" }
+                input #password name="password" type="password" autocomplete="current-password" required;
+                button { "Sign in" }
+            }
+        },
+    )
 }
 
 fn alert(refused: Option<&Problem>) -> Markup {
@@ -117,7 +120,10 @@ async fn enter(portal: &Portal, headers: &HeaderMap, peer: Option<IpAddr>, name:
     let (secret, _) = sign_in(portal, peer, name, password, "frontend").await?;
     let mut response = Redirect::to("/").into_response();
     let secure = secure(portal, headers);
-    for set in [set_cookie(SESSION_COOKIE, secret.reveal(), SESSION_SECONDS, secure), set_cookie(VISIT_COOKIE, "", 0, secure)].into_iter().flatten() {
+    for set in [set_cookie(SESSION_COOKIE, secret.reveal(), SESSION_SECONDS, secure), set_cookie(VISIT_COOKIE, "", 0, secure)]
+        .into_iter()
+        .flatten()
+    {
         response.headers_mut().append(header::SET_COOKIE, set);
     }
     Ok(response)
@@ -147,21 +153,24 @@ pub(super) async fn setup_form(State(portal): State<Portal>, headers: HeaderMap)
 }
 
 fn setup_page(token: &str, name: &str, refused: Option<&Problem>) -> Html<String> {
-    bare("The first operator", html! {
-        h1 { "The first operator" }
-        p { "The server printed a setup token when it started. Whoever has it makes the first account." }
-        form.stack method="post" action="/setup" {
-            (alert(refused))
-            input type="hidden" name="csrf" value=(token);
-            label for="setup" { "Setup token" }
-            input #setup name="setup" type="password" autocomplete="off" required autofocus;
-            label for="name" { "Your name" }
-            input #name name="name" value=(name) autocomplete="username" autocapitalize="none" required;
-            label for="password" { "A password of at least 10 characters" }
-            input #password name="password" type="password" autocomplete="new-password" minlength="10" required;
-            button { "Make the account" }
-        }
-    })
+    bare(
+        "The first operator",
+        html! {
+            h1 { "The first operator" }
+            p { "The server printed a setup token when it started. Whoever has it makes the first account." }
+            form.stack method="post" action="/setup" {
+                (alert(refused))
+                input type="hidden" name="csrf" value=(token);
+                label for="setup" { "Setup token" }
+                input #setup name="setup" type="password" autocomplete="off" required autofocus;
+                label for="name" { "Your name" }
+                input #name name="name" value=(name) autocomplete="username" autocapitalize="none" required;
+                label for="password" { "A password of at least 10 characters" }
+                input #password name="password" type="password" autocomplete="new-password" minlength="10" required;
+                button { "Make the account" }
+            }
+        },
+    )
 }
 
 pub(super) async fn setup_submit(State(portal): State<Portal>, Peer(peer): Peer, request: Request) -> PageAnswer<Response> {

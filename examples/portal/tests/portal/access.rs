@@ -15,7 +15,12 @@ async fn hidden_and_missing_are_the_same_to_the_byte() {
     let group = view["group_id"].as_str().unwrap().to_owned();
     let missing = site.get(&bob, "/api/v1/no/such/route").await;
     assert_eq!(missing.problem(), (404, "not-found".to_owned()));
-    for (kind, id) in [("projects", run.project_id.to_string()), ("groups", group), ("deployments", run.deployment_id.to_string()), ("runs", run.id.to_string())] {
+    for (kind, id) in [
+        ("projects", run.project_id.to_string()),
+        ("groups", group),
+        ("deployments", run.deployment_id.to_string()),
+        ("runs", run.id.to_string()),
+    ] {
         assert_eq!(site.get(&ann, &format!("/api/v1/{kind}/{id}")).await.status, 200, "{kind}");
         for id in [id.as_str(), NOBODY, "x"] {
             let answer = site.get(&bob, &format!("/api/v1/{kind}/{id}")).await;
@@ -62,7 +67,14 @@ async fn every_answer_carries_the_headers() {
 #[tokio::test]
 async fn sessions_begin_and_end_and_guessing_costs_time() {
     let (site, _) = Site::with_ann().await;
-    let session = site.ask("POST", "/api/v1/sessions", &[("content-type", "application/json")], json!({ "name": "ann", "password": PASSWORD }).to_string()).await;
+    let session = site
+        .ask(
+            "POST",
+            "/api/v1/sessions",
+            &[("content-type", "application/json")],
+            json!({ "name": "ann", "password": PASSWORD }).to_string(),
+        )
+        .await;
     assert_eq!(session.status, 201, "{}", session.text);
     let token = session.json()["token"].as_str().unwrap().to_owned();
     assert_eq!(site.get(&token, "/api/v1/projects").await.status, 200);
@@ -103,6 +115,10 @@ async fn metrics_are_open_to_the_machine_itself_only() {
     assert_eq!(from("203.0.113.9:5", false).await.status, 401);
     assert_eq!(from("127.0.0.1:5", true).await.status, 401);
     let own = from("127.0.0.1:5", false).await;
-    assert!(own.text.contains("eyrie_runs{state=\"queued\"} 0\n") && own.text.contains("eyrie_http_responses_total{status=\"4xx\"} 2\n"), "{}", own.text);
+    assert!(
+        own.text.contains("eyrie_runs{state=\"queued\"} 0\n") && own.text.contains("eyrie_http_responses_total{status=\"4xx\"} 2\n"),
+        "{}",
+        own.text
+    );
     assert_eq!(site.get(&ann, "/metrics").await.status, 200);
 }

@@ -14,7 +14,8 @@ async fn operations(site: &Site) -> Vec<(String, String, bool)> {
     let mut found = Vec::new();
     for (path, methods) in document["paths"].as_object().unwrap() {
         for (method, operation) in methods.as_object().unwrap() {
-            let public = operation["security"].as_array().is_some_and(|ways| ways.iter().any(|way| way == &Value::Object(Default::default())));
+            let public =
+                operation["security"].as_array().is_some_and(|ways| ways.iter().any(|way| way == &Value::Object(Default::default())));
             found.push((method.to_uppercase(), path.clone(), public));
         }
     }
@@ -33,7 +34,12 @@ async fn every_operation_that_is_not_public_refuses_whoever_is_unknown() {
         }
         guarded += 1;
         let path = path.replace("{id}", ID).replace("{user_id}", ID);
-        for header in [None, Some(("authorization", "Bearer garbage")), Some(("authorization", spoiled.as_str())), Some(("authorization", "Basic YTpi"))] {
+        for header in [
+            None,
+            Some(("authorization", "Bearer garbage")),
+            Some(("authorization", spoiled.as_str())),
+            Some(("authorization", "Basic YTpi")),
+        ] {
             let answer = site.ask(&method, &path, &Vec::from_iter(header), "{ not json").await;
             assert_eq!(answer.problem(), (401, "unauthenticated".to_owned()), "{method} {path} {header:?}");
             assert_eq!(answer.header("www-authenticate"), "Bearer");

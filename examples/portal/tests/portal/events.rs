@@ -49,7 +49,8 @@ async fn the_feed_of_all_runs_resumes_and_ends_with_the_portal() {
     });
     let bearer = format!("Bearer {ann}");
     let headers = [("authorization", bearer.as_str())];
-    let (all, none) = tokio::join!(site.ask("GET", "/api/v1/events?after=0", &headers, ""), site.ask("GET", "/api/v1/events", &headers, ""));
+    let (all, none) =
+        tokio::join!(site.ask("GET", "/api/v1/events?after=0", &headers, ""), site.ask("GET", "/api/v1/events", &headers, ""));
     let all = parse(&all.text);
     assert_eq!(all.len() as u64, run.last_seq);
     assert!(parse(&none.text).is_empty());
@@ -66,7 +67,8 @@ async fn a_resumed_feed_goes_on_behind_the_cursor() {
         closing.cancel();
     });
     let headers = [("authorization", bearer.as_str()), ("last-event-id", "2")];
-    let (all, second) = tokio::join!(site.ask("GET", "/api/v1/events?after=0", &headers[..1], ""), site.ask("GET", "/api/v1/events", &headers, ""));
+    let (all, second) =
+        tokio::join!(site.ask("GET", "/api/v1/events?after=0", &headers[..1], ""), site.ask("GET", "/api/v1/events", &headers, ""));
     let (all, second) = (parse(&all.text), parse(&second.text));
     let from = all.iter().position(|(id, _)| id == "2").unwrap() + 1;
     assert_eq!(second, all[from..]);

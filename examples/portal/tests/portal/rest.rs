@@ -13,7 +13,10 @@ async fn changes_need_the_version_that_was_read() {
     let patch = json!({ "name": "The blog" });
     assert_eq!(site.put("PATCH", &ann, &place, &[], &patch).await.problem(), (428, "precondition-required".to_owned()));
     for wrong in ["\"7\"", "W/\"1\"", "*", "1"] {
-        assert_eq!(site.put("PATCH", &ann, &place, &[("if-match", wrong)], &patch).await.problem(), (412, "precondition-failed".to_owned()));
+        assert_eq!(
+            site.put("PATCH", &ann, &place, &[("if-match", wrong)], &patch).await.problem(),
+            (412, "precondition-failed".to_owned())
+        );
     }
     let changed = site.put("PATCH", &ann, &place, &[("if-match", "\"1\"")], &patch).await;
     assert_eq!((changed.status.as_u16(), changed.header("etag")), (200, "\"2\""));
@@ -43,7 +46,9 @@ async fn refusals_say_what_is_wrong() {
     assert_eq!(site.ask("PUT", "/api/v1/projects", &json_headers, "{}").await.problem(), (405, "method-not-allowed".to_owned()));
     assert_eq!(site.post(&ann, "/api/v1/projects", &json!({ "slug": "a" })).await.status, 201);
     assert_eq!(site.post(&ann, "/api/v1/projects", &json!({ "slug": "a" })).await.problem(), (409, "already-exists".to_owned()));
-    for (query, name) in [("limit=0", "limit"), ("limit=x", "limit"), ("after=x", "after"), ("colour=red", "colour"), ("limit=1&limit=2", "limit")] {
+    for (query, name) in
+        [("limit=0", "limit"), ("limit=x", "limit"), ("after=x", "after"), ("colour=red", "colour"), ("limit=1&limit=2", "limit")]
+    {
         let answer = site.get(&ann, &format!("/api/v1/projects?{query}")).await;
         assert_eq!((answer.problem().0, field(&answer)), (422, json!(name)));
     }

@@ -10,9 +10,9 @@ use axum::{
 use eyrie_core::{
     Eyrie,
     deployment_type::service::{ScriptOptions, ServicesRoot},
+    engine::{Action, ActionContext, ActionError, Output},
     memory::MemoryStore,
     model::{NewDeployment, NewGroup, NewProject, Plan, Principal, Run, RunState},
-    engine::{Action, ActionContext, ActionError, Output},
     name::{Origin, UserName},
 };
 use eyrie_portal::{PortalOptions, SetupToken, router};

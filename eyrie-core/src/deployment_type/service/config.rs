@@ -82,7 +82,9 @@ impl ServiceConfig {
         }
         for (place, step) in config.steps.iter().enumerate() {
             let (ExpectedStep::Named { name } | ExpectedStep::Plain(name)) = step;
-            config.expected.push(StepName::new(name.clone()).map_err(|invalid| Invalid::new(format!("steps[{place}].name"), invalid.reason()))?);
+            config
+                .expected
+                .push(StepName::new(name.clone()).map_err(|invalid| Invalid::new(format!("steps[{place}].name"), invalid.reason()))?);
         }
         Ok(config)
     }

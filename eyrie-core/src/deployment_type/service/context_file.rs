@@ -23,7 +23,8 @@ impl ContextFile {
     pub(super) fn create(folder: &Path, content: &Value, user: Option<RunAs>) -> Result<Self> {
         let failed = |error: std::io::Error| {
             let kind = if error.kind() == std::io::ErrorKind::StorageFull { ErrorKind::StorageFull } else { ErrorKind::Unavailable };
-            Error::new(kind, "write context file", format!("a context file could not be written in {}", folder.display())).with_source(error)
+            Error::new(kind, "write context file", format!("a context file could not be written in {}", folder.display()))
+                .with_source(error)
         };
         let mut name = [0_u8; 16];
         random::fill(&mut name)?;
@@ -43,7 +44,8 @@ impl ContextFile {
 
     /// Removes a file that an earlier process left, if it is one of ours.
     pub(super) fn remove_left_over(path: &Path) {
-        let ours = path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with("eyrie-") && name.ends_with(".json"));
+        let ours =
+            path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with("eyrie-") && name.ends_with(".json"));
         if ours {
             drop(std::fs::remove_file(path));
         }

@@ -92,7 +92,10 @@ impl ServicesRoot {
         let project = self.0.parent().unwrap_or(&self.0);
         let folders = [self.0.join(service.as_str()), self.0.clone(), project.to_path_buf()];
         let Some(found) = folders.iter().find_map(|folder| folder.join(playbook).canonicalize().ok()) else {
-            return Err(Invalid::new("ansible_playbook", format!("there is no {playbook:?} in the service's folder, the services root or the folder around it")));
+            return Err(Invalid::new(
+                "ansible_playbook",
+                format!("there is no {playbook:?} in the service's folder, the services root or the folder around it"),
+            ));
         };
         if found.starts_with(project) {
             Ok(found)
@@ -109,11 +112,7 @@ impl ServicesRoot {
 
     fn inside(&self, field: &'static str, path: &Path, named: &str) -> Result<PathBuf, Invalid> {
         let real = path.canonicalize().map_err(|error| Invalid::new(field, format!("{named:?} cannot be found: {error}")))?;
-        if real.starts_with(&self.0) {
-            Ok(real)
-        } else {
-            Err(Invalid::new(field, format!("{named:?} lies outside the services root")))
-        }
+        if real.starts_with(&self.0) { Ok(real) } else { Err(Invalid::new(field, format!("{named:?} lies outside the services root"))) }
     }
 }
 
@@ -176,7 +175,9 @@ mod tests {
     #[test]
     fn a_malformed_config_names_file_line_and_field() {
         let dir = tempfile::tempdir().unwrap();
-        for (folder, text) in [("bad-json", "{\n  \"a\": 1,\n  nope\n}"), ("bad-field", "{\n  \"description\": \"x\",\n  \"deploy_script\": 5\n}")] {
+        for (folder, text) in
+            [("bad-json", "{\n  \"a\": 1,\n  nope\n}"), ("bad-field", "{\n  \"description\": \"x\",\n  \"deploy_script\": 5\n}")]
+        {
             std::fs::create_dir(dir.path().join(folder)).unwrap();
             std::fs::write(dir.path().join(folder).join("config.json"), text).unwrap();
         }

@@ -79,7 +79,10 @@ impl DeploymentType for ServiceType {
         let service = request.service.ok_or_else(|| Invalid::new("service_id", "a deployment of type service must name its service"))?;
         let config = ServiceConfig::parse(&service.config).map_err(|invalid| invalid.under("config"))?;
         let Some(script) = config.script(request.kind) else {
-            let message = format!("the service {} has no script for {}; name one in its config under scripts.{}", service.name, request.kind, request.kind);
+            let message = format!(
+                "the service {} has no script for {}; name one in its config under scripts.{}",
+                service.name, request.kind, request.kind
+            );
             return Err(Error::new(ErrorKind::Unsupported, "plan", message));
         };
         let expected = self.expected(request, &config, &service.name)?;
@@ -92,7 +95,12 @@ impl DeploymentType for ServiceType {
         });
         let on_crash = if config.needs_operator_after_crash() { CrashPolicy::NeedsOperator } else { CrashPolicy::Rerun };
         let time_limit = match request.settings.get("timeout_seconds") {
-            Some(value) => Some(value.as_u64().filter(|seconds| *seconds > 0).ok_or_else(|| Invalid::new("settings.timeout_seconds", "must be a whole number of seconds from 1"))?),
+            Some(value) => Some(
+                value
+                    .as_u64()
+                    .filter(|seconds| *seconds > 0)
+                    .ok_or_else(|| Invalid::new("settings.timeout_seconds", "must be a whole number of seconds from 1"))?,
+            ),
             None => config.timeout_seconds(),
         };
         let retry = RetryPolicy::exponential(config.max_attempts(), std::time::Duration::from_secs(1));

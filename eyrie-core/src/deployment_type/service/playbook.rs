@@ -43,7 +43,11 @@ mod tests {
     fn reads_the_named_tasks_of_the_first_play() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("playbook.yml");
-        std::fs::write(&path, "- hosts: all\n  tasks:\n    - name: One\n      ping:\n    - ping:\n    - name: \"Two: {{ x }}\"\n      ping:\n").unwrap();
+        std::fs::write(
+            &path,
+            "- hosts: all\n  tasks:\n    - name: One\n      ping:\n    - ping:\n    - name: \"Two: {{ x }}\"\n      ping:\n",
+        )
+        .unwrap();
         let names: Vec<_> = task_names(&path).unwrap().iter().map(ToString::to_string).collect();
         assert_eq!(names, ["Gathering Facts", "One", "Two: {{ x }}"]);
         std::fs::write(&path, "- hosts: all\n  roles: [web]\n").unwrap();

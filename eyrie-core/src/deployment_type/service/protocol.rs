@@ -84,7 +84,9 @@ mod tests {
         assert_eq!(step(r#"{"name":"a","state":"success","message":"m","error_message":""}"#).2, "m");
         assert_eq!(step(r#"{"name":"a\nb"}"#), ("a b".to_owned(), ReportedState::Pending, String::new()));
         assert_eq!(step(r#"{"name":"a","error_message":"e"}"#).1, ReportedState::Failure);
-        for log in ["", "hello", "{", r#"{"state":"success"}"#, r#"{"name":7}"#, r#"{"name":"a","state":"odd"}"#, r#"["name"]"#, r#"{"name":" "}"#] {
+        for log in
+            ["", "hello", "{", r#"{"state":"success"}"#, r#"{"name":7}"#, r#"{"name":"a","state":"odd"}"#, r#"["name"]"#, r#"{"name":" "}"#]
+        {
             assert_eq!(parse_line(log), Line::Log, "{log}");
         }
     }

@@ -118,7 +118,12 @@ impl ScriptAction {
         }
     }
 
-    async fn supervise(&self, cx: &ActionContext, process: &mut RunningProcess, output: &mut ScriptOutput<'_>) -> Result<Exit, ActionError> {
+    async fn supervise(
+        &self,
+        cx: &ActionContext,
+        process: &mut RunningProcess,
+        output: &mut ScriptOutput<'_>,
+    ) -> Result<Exit, ActionError> {
         let mut stopped = None;
         loop {
             tokio::select! {
@@ -153,13 +158,10 @@ impl Action for ScriptAction {
         let program = self.root.resolve_script(&parameters.service, &parameters.script)?;
         cx.expect(parameters.expected.clone()).await?;
         let context = self.context_file(&cx, &parameters).await?;
-        let held = HeldProcess::spawn(&self.spec(program, &parameters.service, &context)).map_err(|error| ActionError::permanent(crate::error::report(&error)))?;
-        let handle = Handle {
-            process: held.identity().clone(),
-            machine: machine_id(),
-            host: host_name(),
-            context_file: context.path().to_owned(),
-        };
+        let held = HeldProcess::spawn(&self.spec(program, &parameters.service, &context))
+            .map_err(|error| ActionError::permanent(crate::error::report(&error)))?;
+        let handle =
+            Handle { process: held.identity().clone(), machine: machine_id(), host: host_name(), context_file: context.path().to_owned() };
         // Durable before the script begins: whoever takes the run over can find and end it.
         cx.keep_handle(serde_json::to_value(&handle).map_err(|error| ActionError::permanent(error.to_string()))?).await?;
         let mut process = held.release().await.map_err(|error| ActionError::new(crate::error::report(&error)))?;
@@ -169,7 +171,9 @@ impl Action for ScriptAction {
         let failed = output.failed();
         match (exit.success(), failed.first()) {
             (true, None) => Ok(Some(json!({ "exit_code": 0 }))),
-            (true, Some(first)) => Err(ActionError::new(format!("the script ended well, but reported {} failed: {first}", steps(failed.len())))),
+            (true, Some(first)) => {
+                Err(ActionError::new(format!("the script ended well, but reported {} failed: {first}", steps(failed.len()))))
+            }
             (false, Some(last)) => Err(ActionError::new(format!("the script ended with {exit}; failed: {last}"))),
             (false, None) => Err(ActionError::new(format!("the script ended with {exit}"))),
         }

@@ -13,10 +13,7 @@ async fn a_dropped_gate_never_begins_the_program() {
     let script = Script::new("echo begun > begun");
     let held = script.hold();
     let identity = held.identity().clone();
-    assert_eq!(
-        Stat::read(identity.pid).unwrap().unwrap().group,
-        identity.pid
-    );
+    assert_eq!(Stat::read(identity.pid).unwrap().unwrap().group, identity.pid);
     drop(held);
     eventually(|| is_reaped(&identity)).await;
     assert!(group_is_gone(&identity));
@@ -30,12 +27,7 @@ async fn a_gate_whose_parent_dies_never_begins_the_program() {
     // What the kernel does for a dead parent: the write end closes.
     let pid = held.identity().pid;
     let gate = held.close_gate();
-    eventually(|| {
-        Stat::read(pid)
-            .unwrap()
-            .is_none_or(|stat| stat.state == b'Z')
-    })
-    .await;
+    eventually(|| Stat::read(pid).unwrap().is_none_or(|stat| stat.state == b'Z')).await;
     drop(gate);
     assert!(!script.path("begun").exists());
 }
@@ -46,10 +38,7 @@ async fn identity_survives_the_release() {
     let held = script.hold();
     let identity = held.identity().clone();
     let json = serde_json::to_string(&identity).unwrap();
-    assert_eq!(
-        serde_json::from_str::<ProcessIdentity>(&json).unwrap(),
-        identity
-    );
+    assert_eq!(serde_json::from_str::<ProcessIdentity>(&json).unwrap(), identity);
     let mut process = held.release().await.unwrap();
     assert_eq!(process.identity(), &identity);
     let output = all_output(&mut process).await;
@@ -65,15 +54,8 @@ async fn releasing_a_dead_gate_is_an_error() {
     let identity = held.identity().clone();
     let pid = Pid::from_raw(identity.pid).unwrap();
     kill_process(pid, Signal::KILL).unwrap();
-    eventually(|| {
-        Stat::read(identity.pid)
-            .unwrap()
-            .is_none_or(|stat| stat.state == b'Z')
-    })
-    .await;
-    assert!(
-        matches!(held.release().await, Err(SpawnError::Release { pid, .. }) if pid == identity.pid)
-    );
+    eventually(|| Stat::read(identity.pid).unwrap().is_none_or(|stat| stat.state == b'Z')).await;
+    assert!(matches!(held.release().await, Err(SpawnError::Release { pid, .. }) if pid == identity.pid));
     eventually(|| is_reaped(&identity)).await;
 }
 
@@ -114,12 +96,7 @@ fn another_users_right_to_execute_is_judged_by_mode() {
     spec.program = program.clone();
     let (uid, gid) = (u32::MAX - 2, u32::MAX - 2);
     let owner = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(&program).unwrap());
-    for (mode, uid, allowed) in [
-        (0o700, uid, false),
-        (0o001, uid, true),
-        (0o100, owner, true),
-        (0o600, owner, false),
-    ] {
+    for (mode, uid, allowed) in [(0o700, uid, false), (0o001, uid, true), (0o100, owner, true), (0o600, owner, false)] {
         std::fs::set_permissions(&program, std::fs::Permissions::from_mode(mode)).unwrap();
         spec.user = Some(RunAs { uid, gid });
         assert_eq!(spec.resolve().is_ok(), allowed, "{mode:o}");
@@ -147,10 +124,7 @@ async fn a_privileged_caller_can_run_as_another_user() {
     let open = std::fs::Permissions::from_mode(0o755);
     std::fs::set_permissions(script.dir.path(), open).unwrap();
     let mut spec = script.spec();
-    spec.user = Some(RunAs {
-        uid: 65_533,
-        gid: 65_532,
-    });
+    spec.user = Some(RunAs { uid: 65_533, gid: 65_532 });
     let mut process = HeldProcess::spawn(&spec).unwrap().release().await.unwrap();
     let output = all_output(&mut process).await;
     assert_eq!(texts(&output, Stream::Stdout), ["65533", "65532", "65532"]);

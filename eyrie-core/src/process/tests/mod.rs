@@ -88,11 +88,7 @@ fn texts(output: &[OutputLine], stream: Stream) -> Vec<&str> {
 async fn until_line(process: &mut RunningProcess, wanted: &str) {
     loop {
         let batch = timeout(HANG, process.next_output()).await.unwrap();
-        if batch
-            .expect("output ended")
-            .iter()
-            .any(|line| line.text == wanted)
-        {
+        if batch.expect("output ended").iter().any(|line| line.text == wanted) {
             return;
         }
     }

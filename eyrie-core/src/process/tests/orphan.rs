@@ -10,10 +10,7 @@ use super::{HANG, Script, eventually, group_is_gone, read_pid, until_line};
 /// A group in a session of its own whose parent has died.
 async fn orphan(script: &Script) -> ProcessIdentity {
     let status = Command::new("/bin/sh")
-        .args([
-            "-c",
-            "setsid \"$0\" body & echo $! > pid.new && mv pid.new pid",
-        ])
+        .args(["-c", "setsid \"$0\" body & echo $! > pid.new && mv pid.new pid"])
         .arg(&script.program)
         .current_dir(script.dir.path())
         .stdin(Stdio::null())
@@ -32,22 +29,16 @@ async fn an_orphan_is_ended_with_its_group() {
     let script = Script::new("sleep 600 &\necho > ready\nwait");
     let identity = orphan(&script).await;
     assert_eq!(members(&identity).unwrap().len(), 2);
-    assert_eq!(
-        end_orphan(&identity, HANG * 2).await.unwrap(),
-        Orphan::Killed
-    );
+    assert_eq!(end_orphan(&identity, HANG * 2).await.unwrap(), Orphan::Killed);
     assert!(group_is_gone(&identity));
     assert_eq!(end_orphan(&identity, HANG).await.unwrap(), Orphan::Gone);
 }
 
 #[tokio::test]
 async fn an_orphan_that_ignores_term_is_killed() {
-    let script =
-        Script::new("trap '' TERM\nsleep 600 &\necho > ready\nwhile :; do sleep 600; done");
+    let script = Script::new("trap '' TERM\nsleep 600 &\necho > ready\nwhile :; do sleep 600; done");
     let identity = orphan(&script).await;
-    let outcome = end_orphan(&identity, Duration::from_millis(50))
-        .await
-        .unwrap();
+    let outcome = end_orphan(&identity, Duration::from_millis(50)).await.unwrap();
     assert_eq!(outcome, Orphan::Killed);
     assert!(group_is_gone(&identity));
 }
@@ -57,18 +48,9 @@ async fn an_orphaned_group_without_its_leader_is_ended() {
     let script = Script::new("sleep 600 &\necho > ready\nwhile ! [ -e go ]; do sleep 0.01; done");
     let identity = orphan(&script).await;
     std::fs::write(script.path("go"), "").unwrap();
-    eventually(|| {
-        members(&identity)
-            .unwrap()
-            .iter()
-            .all(|member| member.pid != identity.pid)
-    })
-    .await;
+    eventually(|| members(&identity).unwrap().iter().all(|member| member.pid != identity.pid)).await;
     assert_eq!(members(&identity).unwrap().len(), 1);
-    assert_eq!(
-        end_orphan(&identity, HANG * 2).await.unwrap(),
-        Orphan::Killed
-    );
+    assert_eq!(end_orphan(&identity, HANG * 2).await.unwrap(), Orphan::Killed);
     assert!(group_is_gone(&identity));
 }
 
@@ -83,11 +65,8 @@ async fn a_process_that_is_not_the_recorded_one_is_left_alone() {
         change(&mut other);
         other
     };
-    for other in [
-        changed(&|other| other.start_ticks += 1),
-        changed(&|other| other.start_ticks -= 1),
-        changed(&|other| other.session += 1),
-    ] {
+    for other in [changed(&|other| other.start_ticks += 1), changed(&|other| other.start_ticks -= 1), changed(&|other| other.session += 1)]
+    {
         assert_eq!(end_orphan(&other, HANG).await.unwrap(), Orphan::Gone);
     }
     let other = changed(&|other| other.boot_id = "another".to_owned());

@@ -19,10 +19,7 @@ async fn output_arguments_environment_and_directory_arrive() {
     let mut process = HeldProcess::spawn(&spec).unwrap().release().await.unwrap();
     let output = all_output(&mut process).await;
     let cwd = script.dir.path().canonicalize().unwrap();
-    assert_eq!(
-        texts(&output, Stream::Stdout),
-        ["$(x) 'y'", "|| a=b |unset", cwd.to_str().unwrap(), "last"]
-    );
+    assert_eq!(texts(&output, Stream::Stdout), ["$(x) 'y'", "|| a=b |unset", cwd.to_str().unwrap(), "last"]);
     assert_eq!(texts(&output, Stream::Stderr), ["oops"]);
     assert!(output.iter().all(|line| line.complete));
     assert!(!format!("{spec:?}").contains("a=b"));
@@ -52,12 +49,7 @@ async fn output_written_before_the_end_is_not_lost_to_a_slow_reader() {
     );
     let mut process = script.start().await;
     let identity = process.identity().clone();
-    eventually(|| {
-        Stat::read(identity.pid)
-            .unwrap()
-            .is_none_or(|stat| stat.state == b'Z')
-    })
-    .await;
+    eventually(|| Stat::read(identity.pid).unwrap().is_none_or(|stat| stat.state == b'Z')).await;
     assert_eq!(process.try_exit(), Some(Exit::Code(0)));
     // The time for draining passes without the runtime seeing any readiness.
     std::thread::sleep(Duration::from_millis(400));
@@ -71,9 +63,7 @@ async fn output_written_before_the_end_is_not_lost_to_a_slow_reader() {
 
 #[tokio::test]
 async fn a_script_that_closes_its_output_goes_on() {
-    let script = Script::new(
-        "echo first\nexec >&- 2>&-\nwhile ! [ -e go ]; do sleep 0.01; done\necho > went\nexit 4",
-    );
+    let script = Script::new("echo first\nexec >&- 2>&-\nwhile ! [ -e go ]; do sleep 0.01; done\necho > went\nexit 4");
     let mut process = script.start().await;
     until_line(&mut process, "first").await;
     let pending = timeout(Duration::from_millis(300), process.next_output()).await;
@@ -110,10 +100,7 @@ async fn a_huge_line_comes_in_bounded_pieces() {
 #[tokio::test]
 async fn odd_bytes_are_kept_as_text() {
     let (output, _) = run(r"printf 'a\377b\r\nnul\000x\n\n\303\251'").await;
-    assert_eq!(
-        texts(&output, Stream::Stdout),
-        ["a\u{fffd}b", "nul\0x", "", "é"]
-    );
+    assert_eq!(texts(&output, Stream::Stdout), ["a\u{fffd}b", "nul\0x", "", "é"]);
 }
 
 #[tokio::test]
@@ -134,8 +121,7 @@ async fn many_lines_arrive_in_order_and_in_batches() {
 
 #[tokio::test]
 async fn waiting_for_output_can_be_cancelled_anywhere() {
-    let script =
-        Script::new("i=0; while [ $i -lt 300 ]; do echo $i; i=$((i+1)); sleep 0.001; done");
+    let script = Script::new("i=0; while [ $i -lt 300 ]; do echo $i; i=$((i+1)); sleep 0.001; done");
     let mut process = script.start().await;
     let mut lines = Vec::new();
     loop {
