@@ -1,4 +1,5 @@
 //! One binary for all tests over the whole.
 
 mod crash;
+mod dependencies;
 mod engine;
