@@ -62,7 +62,7 @@ async fn bench() -> Result<(), Box<dyn Error>> {
     let synchronous = store.synchronous().await?;
     println!("store: sqlite, journal_mode WAL, synchronous {synchronous} (read back)");
 
-    let before = raw_sqlite::measure(folder.path(), &synchronous, 2.0)?;
+    let before = raw_sqlite::measure(folder.path(), synchronous, 2.0)?;
     say_raw("before", before);
     let no_op = NoOp::default();
     let eyrie = Eyrie::builder(Arc::new(store)).action("no-op", no_op.clone()).worker(WorkerOptions::default()).start().await?;
@@ -88,7 +88,7 @@ async fn bench() -> Result<(), Box<dyn Error>> {
     let idle = bench.idle().await;
     bench.eyrie.shutdown().await;
     std::fs::remove_file(folder.path().join("raw.db"))?;
-    let after = raw_sqlite::measure(folder.path(), &synchronous, 2.0)?;
+    let after = raw_sqlite::measure(folder.path(), synchronous, 2.0)?;
     say_raw("after", after);
     let raw = RawLimits {
         single_commits_per_s: (before.single_commits_per_s + after.single_commits_per_s) / 2.0,

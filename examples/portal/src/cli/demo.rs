@@ -59,7 +59,7 @@ pub(super) async fn demo(arguments: DemoArguments) -> CliResult {
     let succeeded = show(&backend, run).await?;
 
     say(format_args!("\nsite       {site_url}"));
-    say(format_args!("portal     {url}/login   (sign in with the token below)"));
+    say(format_args!("portal     {url}/login   (sign in with the session token below)"));
     say(format_args!("token      {}   (valid for one hour)", secret.reveal()));
     say(format_args!("events     curl -N -H 'Authorization: Bearer {}' {url}/api/v1/runs/{run}/events", secret.reveal()));
     say(format_args!(

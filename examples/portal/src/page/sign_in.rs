@@ -7,7 +7,7 @@ use axum::{
     http::{HeaderMap, header},
     response::{Html, IntoResponse, Redirect, Response},
 };
-use eyrie_core::name::UserName;
+use eyrie_core::{Error, ErrorKind, model::Principal, name::UserName};
 use maud::{Markup, html};
 use serde::Deserialize;
 
@@ -32,8 +32,12 @@ const VISIT_SECONDS: u32 = 3600;
 #[serde(deny_unknown_fields)]
 pub(super) struct SignIn {
     csrf: String,
+    #[serde(default)]
     name: String,
+    #[serde(default)]
     password: String,
+    #[serde(default)]
+    token: String,
 }
 
 #[derive(Deserialize)]
@@ -93,6 +97,15 @@ fn sign_in_page(portal: &Portal, token: &str, name: &str, refused: Option<&Probl
                 input #password name="password" type="password" autocomplete="current-password" required;
                 button { "Sign in" }
             }
+            details {
+                summary { "Sign in with a session token" }
+                form.stack method="post" action="/login" {
+                    input type="hidden" name="csrf" value=(token);
+                    label for="token" { "Token" }
+                    input #token name="token" type="password" autocomplete="off" placeholder="eys_…" required;
+                    button { "Sign in" }
+                }
+            }
         },
     )
 }
@@ -105,7 +118,12 @@ pub(super) async fn submit(State(portal): State<Portal>, Peer(peer): Peer, reque
     let headers = request.headers().clone();
     let form: SignIn = fields(request, &portal).await?;
     check_visit(&headers, &form.csrf)?;
-    match enter(&portal, &headers, peer, &form.name, form.password).await {
+    let entered = if form.token.is_empty() {
+        enter(&portal, &headers, peer, &form.name, form.password).await
+    } else {
+        enter_with_token(&portal, &headers, form.token.trim()).await
+    };
+    match entered {
         Ok(response) => Ok(response),
         Err(problem) => {
             let mut response = with_form(&portal, &headers, |token| sign_in_page(&portal, token, &form.name, Some(&problem)))?;
@@ -118,15 +136,28 @@ pub(super) async fn submit(State(portal): State<Portal>, Peer(peer): Peer, reque
 /// Signs in and sets the cookie.
 async fn enter(portal: &Portal, headers: &HeaderMap, peer: Option<IpAddr>, name: &str, password: String) -> Answer<Response> {
     let (secret, _) = sign_in(portal, peer, name, password, "frontend").await?;
+    Ok(inside(portal, headers, secret.reveal()))
+}
+
+/// Takes a session that was opened elsewhere, for instance on the server's own terminal.
+async fn enter_with_token(portal: &Portal, headers: &HeaderMap, token: &str) -> Answer<Response> {
+    match portal.eyrie.authenticate(token).await? {
+        Principal::User { .. } => Ok(inside(portal, headers, token)),
+        _ => Err(Error::new(ErrorKind::Unauthenticated, "sign in", "the token is not a session's").into()),
+    }
+}
+
+/// To the overview, with the session's cookie.
+fn inside(portal: &Portal, headers: &HeaderMap, session: &str) -> Response {
     let mut response = Redirect::to("/").into_response();
     let secure = secure(portal, headers);
-    for set in [set_cookie(SESSION_COOKIE, secret.reveal(), SESSION_SECONDS, secure), set_cookie(VISIT_COOKIE, "", 0, secure)]
+    for set in [set_cookie(SESSION_COOKIE, session, SESSION_SECONDS, secure), set_cookie(VISIT_COOKIE, "", 0, secure)]
         .into_iter()
         .flatten()
     {
         response.headers_mut().append(header::SET_COOKIE, set);
     }
-    Ok(response)
+    response
 }
 
 pub(super) async fn leave(State(portal): State<Portal>, visitor: Visitor, request: Request) -> PageAnswer<Response> {
