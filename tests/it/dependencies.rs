@@ -5,8 +5,23 @@ use std::collections::BTreeSet;
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 
 const LICENCES: &[&str] = &[
-    "0BSD", "Apache-2.0", "Apache-2.0 WITH LLVM-exception", "BSD-1-Clause", "BSD-2-Clause", "BSD-3-Clause", "BSL-1.0", "CC0-1.0", "CDLA-Permissive-2.0", "ISC", "MIT",
-    "MIT-0", "MPL-2.0", "Unicode-3.0", "Unicode-DFS-2016", "Unlicense", "Zlib",
+    "0BSD",
+    "Apache-2.0",
+    "Apache-2.0 WITH LLVM-exception",
+    "BSD-1-Clause",
+    "BSD-2-Clause",
+    "BSD-3-Clause",
+    "BSL-1.0",
+    "CC0-1.0",
+    "CDLA-Permissive-2.0",
+    "ISC",
+    "MIT",
+    "MIT-0",
+    "MPL-2.0",
+    "Unicode-3.0",
+    "Unicode-DFS-2016",
+    "Unlicense",
+    "Zlib",
 ];
 
 /// Crates that must not be in the tree, with why.
@@ -39,7 +54,8 @@ fn is_accepted(expression: &str) -> bool {
 
 #[test]
 fn licence_expressions_are_read() {
-    for good in ["MIT", "MIT/Apache-2.0", "MIT OR GPL-3.0", "(MIT OR Apache-2.0) AND Unicode-3.0", "Apache-2.0 WITH LLVM-exception OR MIT"] {
+    for good in ["MIT", "MIT/Apache-2.0", "MIT OR GPL-3.0", "(MIT OR Apache-2.0) AND Unicode-3.0", "Apache-2.0 WITH LLVM-exception OR MIT"]
+    {
         assert!(is_accepted(good), "{good}");
     }
     for bad in ["GPL-3.0", "MIT AND GPL-3.0", "(GPL-3.0 OR AGPL-3.0) AND MIT", ""] {
@@ -89,7 +105,9 @@ fn dependencies_point_one_way() {
                 let adapter = |name: &str| ["sea-", "sqlx", "kube", "k8s-", "aws-"].iter().any(|prefix| name.starts_with(prefix));
                 assert!(!depends(package, &adapter), "core names no database, cluster or cloud crate");
             }
-            "eyrie-store-sea" => assert!(!depends(package, &|name| name.starts_with("eyrie-") && name != "eyrie-core"), "adapters know core only"),
+            "eyrie-store-sea" => {
+                assert!(!depends(package, &|name| name.starts_with("eyrie-") && name != "eyrie-core"), "adapters know core only")
+            }
             _ => {}
         }
     }

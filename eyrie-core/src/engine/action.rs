@@ -145,6 +145,9 @@ pub trait RunHost: Debug + Send + Sync + 'static {
 
     /// A token and address for reporting from outside the process; none where there is no server to reach.
     async fn access(&self, run: &RunInfo) -> Result<Option<RunAccess>>;
+
+    /// The names of the steps that this attempt of a step has reported as failed, by whichever way.
+    async fn failed_reports(&self, run: &RunInfo, step: StepIndex, attempt: u32) -> Result<Vec<StepName>>;
 }
 
 /// Everything a body is given. Never the store.
@@ -272,6 +275,17 @@ impl ActionContext {
         match &self.host {
             Some(host) => host.access(&self.run).await,
             None => Ok(None),
+        }
+    }
+
+    /// The names of the steps that this attempt has reported as failed: from here, or from outside with the token of its run.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub async fn failed_reports(&self) -> Result<Vec<StepName>> {
+        match &self.host {
+            Some(host) => host.failed_reports(&self.run, self.step, self.attempt).await,
+            None => Ok(Vec::new()),
         }
     }
 

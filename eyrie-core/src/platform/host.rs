@@ -13,8 +13,8 @@ use crate::{
     engine::{RunAccess, RunHost, RunInfo},
     error::{Error, ErrorKind, Result},
     id::TokenId,
-    model::{Principal, PrincipalRef, Token, TokenBinding, TokenKind},
-    name::{DisplayName, Origin},
+    model::{Principal, PrincipalRef, Step, StepIndex, StepState, Token, TokenBinding, TokenKind},
+    name::{DisplayName, Origin, StepName},
     platform::{Eyrie, Platform, Resource},
 };
 
@@ -97,5 +97,11 @@ impl RunHost for PlatformHost {
         let audit = acting.allowed("token.create", format!("token {}", token.id), Some(run.project_id));
         eyrie.store().create_token(&token, &audit).await?;
         Ok(Some(RunAccess { base_url, token: secret.reveal().to_owned() }))
+    }
+
+    async fn failed_reports(&self, run: &RunInfo, step: StepIndex, attempt: u32) -> Result<Vec<StepName>> {
+        let steps = self.eyrie().await?.store().steps(run.id).await?;
+        let failed = |one: &Step| one.parent == Some(step) && one.attempt == attempt && one.state == StepState::Failed;
+        Ok(steps.into_iter().filter(failed).map(|one| one.name.clone()).collect())
     }
 }

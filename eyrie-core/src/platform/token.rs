@@ -7,7 +7,7 @@ use serde::Deserialize;
 use crate::{
     access::{Permission, TokenSecret},
     clock::later,
-    error::{Invalid, Result},
+    error::{Error, ErrorKind, Invalid, Result},
     id::{DeploymentId, ProjectId, TokenId},
     model::{Principal, Token, TokenBinding, TokenKind},
     name::{DisplayName, Origin},
@@ -111,7 +111,11 @@ impl Acting {
         match project {
             _ if own => {}
             Some(project) => self.require(Permission::TokenRevoke, &Resource::inside("token", id.uuid(), project)).await?,
-            None => self.require_everywhere(Permission::UserManage, &format!("token {id}")).await?,
+            // A session of somebody else's: whoever is no operator does not even learn that it exists.
+            None => self
+                .require_everywhere(Permission::UserManage, &format!("token {id}"))
+                .await
+                .map_err(|error| if error.kind() == ErrorKind::Denied { Error::not_found("token") } else { error })?,
         }
         let audit = self.allowed(Permission::TokenRevoke.as_str(), format!("token {id}"), project);
         self.store().revoke_token(id, &audit).await

@@ -14,8 +14,8 @@ pub(super) fn routes() -> OpenApiRouter<Portal> {
     OpenApiRouter::new().routes(routes!(step)).routes(routes!(finish))
 }
 
+/// Fields that are not known are passed over, as in a line of a script.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
 struct StepReport {
     name: StepName,
     #[serde(default)]

@@ -151,9 +151,7 @@ async fn enter_with_token(portal: &Portal, headers: &HeaderMap, token: &str) -> 
 fn inside(portal: &Portal, headers: &HeaderMap, session: &str) -> Response {
     let mut response = Redirect::to("/").into_response();
     let secure = secure(portal, headers);
-    for set in [set_cookie(SESSION_COOKIE, session, SESSION_SECONDS, secure), set_cookie(VISIT_COOKIE, "", 0, secure)]
-        .into_iter()
-        .flatten()
+    for set in [set_cookie(SESSION_COOKIE, session, SESSION_SECONDS, secure), set_cookie(VISIT_COOKIE, "", 0, secure)].into_iter().flatten()
     {
         response.headers_mut().append(header::SET_COOKIE, set);
     }

@@ -168,14 +168,16 @@ impl Action for ScriptAction {
         tracing::info!(pid = process.identity().pid, service = %parameters.service, "script started");
         let mut output = ScriptOutput::new(&cx);
         let exit = self.supervise(&cx, &mut process, &mut output).await?;
-        let failed = output.failed();
-        match (exit.success(), failed.first()) {
-            (true, None) => Ok(Some(json!({ "exit_code": 0 }))),
-            (true, Some(first)) => {
-                Err(ActionError::new(format!("the script ended well, but reported {} failed: {first}", steps(failed.len()))))
-            }
-            (false, Some(last)) => Err(ActionError::new(format!("the script ended with {exit}; failed: {last}"))),
-            (false, None) => Err(ActionError::new(format!("the script ended with {exit}"))),
+        if !exit.success() {
+            let last = output.failed().last().map(|step| format!("; failed: {step}")).unwrap_or_default();
+            return Err(ActionError::new(format!("the script ended with {exit}{last}")));
+        }
+        // Steps may also have been reported over HTTP, with the token of the run.
+        let recorded = cx.failed_reports().await?.into_iter().map(|step| step.to_string());
+        let failed: Vec<_> = if output.failed().is_empty() { recorded.collect() } else { output.failed().to_vec() };
+        match failed.first() {
+            None => Ok(Some(json!({ "exit_code": 0 }))),
+            Some(first) => Err(ActionError::new(format!("the script ended well, but reported {} failed: {first}", steps(failed.len())))),
         }
     }
 
