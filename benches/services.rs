@@ -284,8 +284,11 @@ fn megabytes(kib: u64) -> f64 {
     kib as f64 * 1024.0 / 1e6
 }
 
-/// The portal's binary, built if it is not up to date.
+/// The portal's binary, built if it is not up to date. `EYRIE_BENCH_PORTAL` names another one to measure.
 fn build_portal() -> Result<PathBuf> {
+    if let Some(portal) = std::env::var_os("EYRIE_BENCH_PORTAL") {
+        return Ok(portal.into());
+    }
     // target/release/deps/services-…
     let own = std::env::current_exe()?;
     let release = own.ancestors().nth(2).ok_or("the benchmark is not in a target folder")?;
@@ -299,27 +302,28 @@ fn build_portal() -> Result<PathBuf> {
     Ok(target.join("release/eyrie"))
 }
 
-/// A service that needs no server to speak of: its script and what it expects.
-fn write_service(folder: &Path, script: &str) -> Result<()> {
+/// A service: its script, and the steps that it expects at first.
+fn write_service(folder: &Path, steps: &[&str], script: &str) -> Result<()> {
     fs::create_dir_all(folder)?;
-    fs::write(folder.join("config.json"), json!({ "description": "Of the benchmark.", "running": false }).to_string())?;
+    let steps: Vec<Value> = steps.iter().map(|name| json!({ "name": name })).collect();
+    fs::write(folder.join("config.json"), json!({ "description": "Of the benchmark.", "running": false, "steps": steps }).to_string())?;
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o755).open(folder.join("deploy.sh"))?;
     file.write_all(script.as_bytes())?;
     Ok(())
 }
 
 fn write_services(services: &Path) -> Result<()> {
-    write_service(&services.join("one"), ONE_STEP)?;
+    write_service(&services.join("one"), &["Deploy"], ONE_STEP)?;
     for n in 0..AT_ONCE {
-        write_service(&services.join(format!("fifty-{n:02}")), ONE_STEP)?;
+        write_service(&services.join(format!("fifty-{n:02}")), &["Deploy"], ONE_STEP)?;
     }
     let thousand = services.join("thousand");
-    write_service(&thousand, "#!/bin/sh\nexec cat steps.jsonl\n")?;
+    write_service(&thousand, &[], "#!/bin/sh\nexec cat steps.jsonl\n")?;
     let steps: String =
         (0..STEPS).map(|n| format!("{{\"name\": \"Step {n:04}\", \"state\": \"success\", \"message\": \"done\"}}\n")).collect();
     fs::write(thousand.join("steps.jsonl"), steps)?;
     let chatty = services.join("chatty");
-    write_service(&chatty, "#!/bin/sh\ncat lines.txt\necho '{\"name\": \"Print lines\", \"state\": \"success\"}'\n")?;
+    write_service(&chatty, &["Print lines"], "#!/bin/sh\ncat lines.txt\necho '{\"name\": \"Print lines\", \"state\": \"success\"}'\n")?;
     let lines: String = (1..=LINES).map(|n| format!("line {n:07} of {LINES}: all is well\n")).collect();
     fs::write(chatty.join("lines.txt"), lines)?;
     Ok(())
@@ -337,13 +341,11 @@ fn run_script(folder: &Path) -> Result<()> {
     if output.status.success() { Ok(()) } else { Err("the script failed".into()) }
 }
 
-/// The command, without what the caller's environment says about other stores.
+/// The command, as it is without anything in the environment.
 fn eyrie(portal: &Path, url: &str, services: &Path) -> Command {
     let mut command = Command::new(portal);
     for (key, _) in std::env::vars_os().filter(|(key, _)| key.to_str().is_some_and(|key| key.starts_with("EYRIE_"))) {
-        if key != "EYRIE_LOG" {
-            command.env_remove(key);
-        }
+        command.env_remove(key);
     }
     command.args(["--store", url, "--services"]).arg(services);
     command
@@ -509,15 +511,17 @@ impl Portal {
         Ok(self.get(&format!("runs/{run}")).send().await?.error_for_status()?.json().await?)
     }
 
-    /// Whether the run succeeded, with so many reported steps, and all of its steps did.
+    /// Whether the run succeeded, with so many reported steps, and all of its steps did. Does not count the place that is held for
+    /// the steps of a service of which none are known.
     async fn is_right(&self, run: &str, reported: usize) -> Result<bool> {
         let run = self.run(run).await?;
         let steps = run["steps"].as_array().ok_or("a run without steps")?;
-        let succeeded = steps.iter().all(|step| step["state"] == "succeeded");
+        let steps: Vec<&Value> = steps.iter().filter(|step| step["name"] != "Unknown step" || step["state"] != "skipped").collect();
+        let succeeded = steps.iter().filter(|step| step["state"] == "succeeded").count();
         let found = steps.iter().filter(|step| !step["parent"].is_null()).count();
-        let right = run["state"] == "succeeded" && succeeded && found == reported;
+        let right = run["state"] == "succeeded" && succeeded == steps.len() && found == reported;
         if !right {
-            println!("run {}: {} ({}), {found} reported steps, all succeeded: {succeeded}", run["id"], run["state"], run["message"]);
+            println!("run {}: {} ({}), {found} reported steps; {succeeded} of {} steps succeeded", run["id"], run["state"], run["message"], steps.len());
         }
         Ok(right)
     }

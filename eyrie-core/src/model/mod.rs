@@ -5,6 +5,7 @@ mod deployed_service;
 mod deployment;
 mod group;
 mod plan;
+mod plan_builder;
 mod principal;
 mod project;
 mod release;
@@ -22,9 +23,9 @@ pub use deployed_service::{DeployedService, DeployedState};
 pub use deployment::{Deployment, DeploymentPatch, NewDeployment};
 pub use group::{DeploymentGroup, GroupPatch, NewGroup};
 pub use plan::{
-    CrashPolicy, MAX_PARALLEL, MAX_PLAN_BYTES, MAX_PLAN_STEPS, PLAN_VERSION, Plan, PlanBuilder, PlanHash, PlannedRelease, PlannedStep,
-    RetryPolicy, StepBuilder,
+    CrashPolicy, MAX_PARALLEL, MAX_PLAN_BYTES, MAX_PLAN_STEPS, PLAN_VERSION, Plan, PlanHash, PlannedRelease, PlannedStep, RetryPolicy,
 };
+pub use plan_builder::{PlanBuilder, StepBuilder};
 pub use principal::{Principal, PrincipalRef};
 pub use project::{Namespace, NamespaceUid, NewProject, Project, ProjectPatch};
 pub use release::Release;

@@ -11,7 +11,7 @@ use eyrie_core::{
     model::ServiceSource,
     name::ServiceName,
     platform::{StartRun, SyncReport},
-    store::{DeploymentFilter, PageRequest},
+    store::{DeploymentFilter, PageRequest, RunFilter},
 };
 use serde::Deserialize;
 use serde_json::Value;
@@ -107,6 +107,28 @@ async fn delete(Caller(acting): Caller, Id(id): Id<ServiceId>) -> Answer<Respons
 async fn run(Caller(acting): Caller, Id(which): Id<String>, key: IdempotencyKey, Body(start): Body<StartRun>) -> Answer {
     let deployment = deployment_of(&acting, &which).await?;
     started(&acting, deployment, key, start).await
+}
+
+/// Lists the runs that deploying a service has started, newest first.
+#[utoipa::path(get, path = "/api/v1/services/{id}/runs", tag = "runs",
+    params(("id" = String, Path, description = "The service's name or id."),
+        ("state" = Option<String>, Query), ("limit" = Option<u32>, Query), ("after" = Option<String>, Query)),
+    responses((status = 200, description = "A page.", body = schema::Page<schema::Run>)))]
+async fn runs(Caller(acting): Caller, Id(which): Id<String>, mut filter: Filter) -> Answer {
+    let deployment = Some(deployment_of(&acting, &which).await?);
+    let wanted = RunFilter { deployment, state: filter.take("state")?, ..RunFilter::default() };
+    let page = filter.page()?;
+    filter.end()?;
+    Ok(Json(acting.runs(wanted, page).await?).into_response())
+}
+
+/// The deployment that deploying a service means.
+#[utoipa::path(get, path = "/api/v1/services/{id}/deployment", tag = "services",
+    params(("id" = String, Path, description = "The service's name or id.")),
+    responses((status = 200, description = "The deployment, its version as ETag.", body = schema::DeploymentView)))]
+async fn deployed_by(Caller(acting): Caller, Id(which): Id<String>) -> Answer {
+    let deployment = acting.deployment(deployment_of(&acting, &which).await?).await?;
+    Ok(versioned(StatusCode::OK, deployment.deployment.version, &deployment))
 }
 
 /// The deployment that deploying a service means.

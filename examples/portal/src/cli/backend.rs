@@ -163,10 +163,10 @@ impl Backend {
                 Ok(me.create_service_token(new).await?.0.reveal().to_owned())
             }
             Self::Remote(remote) => {
-                let runs = remote.get(&format!("services/{service}/deployment")).await?;
+                let deployment = remote.get(&format!("services/{service}/deployment")).await?;
                 let body = json!({
                     "name": format!("deploy {service} from {origin}"),
-                    "target": { "deployment": runs["id"] },
+                    "target": { "deployment": deployment["id"] },
                     "origin": origin,
                     "days": days,
                 });

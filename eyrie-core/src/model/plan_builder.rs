@@ -1,0 +1,135 @@
+//! Building a plan step by step.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::{
+    error::{Invalid, Result},
+    model::{CrashPolicy, MAX_PARALLEL, PLAN_VERSION, Plan, PlannedRelease, PlannedStep, RetryPolicy, plan::RawPlan},
+    name::{ActionName, StepName},
+};
+
+/// Collects steps; [`build`](Self::build) checks the whole.
+#[derive(Debug, Clone)]
+pub struct PlanBuilder {
+    steps: Vec<PlannedStep>,
+    release: Option<PlannedRelease>,
+    max_parallel: u32,
+    refused: Option<Invalid>,
+}
+
+impl Default for PlanBuilder {
+    fn default() -> Self {
+        Self { steps: Vec::new(), release: None, max_parallel: MAX_PARALLEL, refused: None }
+    }
+}
+
+impl PlanBuilder {
+    /// Adds a step; `shape` sets what is not the default.
+    #[must_use]
+    pub fn step(mut self, name: impl Into<String>, action: impl Into<String>, shape: impl FnOnce(StepBuilder) -> StepBuilder) -> Self {
+        let built = StepName::new(name).and_then(|name| {
+            let action = ActionName::new(action).map_err(|invalid| invalid.under(&format!("plan.steps.{name}")))?;
+            let builder = shape(StepBuilder {
+                step: PlannedStep {
+                    name,
+                    action,
+                    needs: Vec::new(),
+                    parameters: Value::Null,
+                    retry: RetryPolicy::NEVER,
+                    timeout_ms: None,
+                    on_crash: CrashPolicy::Rerun,
+                },
+                refused: None,
+            });
+            builder.refused.map_or(Ok(builder.step), Err)
+        });
+        match built {
+            Ok(step) => self.steps.push(step),
+            Err(invalid) => self.refused = self.refused.or(Some(invalid)),
+        }
+        self
+    }
+
+    /// What success leaves behind.
+    #[must_use]
+    pub fn release(mut self, release: PlannedRelease) -> Self {
+        self.release = Some(release);
+        self
+    }
+
+    /// At most this many steps at a time, 1 to [`MAX_PARALLEL`].
+    #[must_use]
+    pub fn max_parallel(mut self, steps: u32) -> Self {
+        self.max_parallel = steps;
+        self
+    }
+
+    /// Checks the whole graph.
+    ///
+    /// # Errors
+    /// [`Invalid`] names the step and what is wrong: a bad or doubled name, an unknown need, a cycle, too many steps.
+    pub fn build(self) -> Result<Plan> {
+        if let Some(invalid) = self.refused {
+            return Err(invalid.into());
+        }
+        let raw = RawPlan { version: PLAN_VERSION, steps: self.steps, release: self.release, max_parallel: self.max_parallel };
+        Ok(Plan::try_from(raw)?)
+    }
+}
+
+/// Shapes one step of a [`PlanBuilder`].
+#[derive(Debug, Clone)]
+pub struct StepBuilder {
+    step: PlannedStep,
+    refused: Option<Invalid>,
+}
+
+impl StepBuilder {
+    /// The steps that must have succeeded first, by name.
+    #[must_use]
+    pub fn needs<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+        for name in names {
+            match StepName::new(name) {
+                Ok(name) => self.step.needs.push(name),
+                Err(invalid) => self.refused = self.refused.or(Some(invalid.under(&format!("plan.steps.{}.needs", self.step.name)))),
+            }
+        }
+        self
+    }
+
+    /// What the action is given.
+    #[must_use]
+    pub fn parameters(mut self, parameters: Value) -> Self {
+        self.step.parameters = parameters;
+        self
+    }
+
+    /// When to try again.
+    #[must_use]
+    pub fn retry(mut self, retry: RetryPolicy) -> Self {
+        self.step.retry = retry;
+        self
+    }
+
+    /// How long one attempt may take.
+    #[must_use]
+    pub fn timeout(mut self, limit: Duration) -> Self {
+        self.step.timeout_ms = Some(u64::try_from(limit.as_millis()).unwrap_or(u64::MAX));
+        self
+    }
+
+    /// How long one attempt may take, in seconds.
+    #[must_use]
+    pub fn timeout_seconds(self, seconds: u64) -> Self {
+        self.timeout(Duration::from_secs(seconds))
+    }
+
+    /// What a takeover does when the worker died during this step.
+    #[must_use]
+    pub fn on_crash(mut self, policy: CrashPolicy) -> Self {
+        self.step.on_crash = policy;
+        self
+    }
+}

@@ -1,0 +1,69 @@
+//! What a store must read before a batch of commands can be applied.
+
+use std::collections::BTreeSet;
+
+use crate::{
+    id::{CommandId, RunId},
+    model::StepIndex,
+    name::StepName,
+    store::{Change, Command, End},
+};
+
+/// What a store must read before a batch of commands can be applied.
+#[derive(Debug, Default)]
+pub struct Needs {
+    /// These runs.
+    pub runs: BTreeSet<RunId>,
+    /// These steps.
+    pub steps: BTreeSet<(RunId, StepIndex)>,
+    /// Of these runs, reported steps that are pending or running.
+    pub unfinished_reports: BTreeSet<RunId>,
+    /// Of these runs, all steps that are pending or running.
+    pub unfinished: BTreeSet<RunId>,
+    /// Reported steps of this name that are pending or running.
+    pub named_reports: BTreeSet<(RunId, StepName)>,
+    /// Whether an event with this report id exists.
+    pub report_ids: BTreeSet<(RunId, String)>,
+    /// The events that this command wrote, if it did.
+    pub commands: BTreeSet<(RunId, CommandId)>,
+}
+
+impl Needs {
+    /// What the commands need.
+    #[must_use]
+    pub fn of(commands: &[Command]) -> Self {
+        let mut needs = Self::default();
+        for command in commands {
+            let run = command.run_id;
+            needs.runs.insert(run);
+            if command.retried {
+                needs.commands.insert((run, command.id));
+            }
+            match &command.change {
+                Change::Advance { settle, start, end } => {
+                    needs.steps.extend(settle.iter().map(|settle| (run, settle.step)));
+                    needs.steps.extend(start.iter().map(|start| (run, start.index)));
+                    if !settle.is_empty() {
+                        needs.unfinished_reports.insert(run);
+                    }
+                    if matches!(end, Some(End::Fail { .. } | End::Cancel { .. })) {
+                        needs.unfinished.insert(run);
+                    }
+                }
+                Change::Report(report) => {
+                    match report.parent {
+                        Some(parent) => drop(needs.steps.insert((run, parent))),
+                        None => drop(needs.unfinished.insert(run)),
+                    }
+                    needs.named_reports.insert((run, report.name.clone()));
+                    needs.report_ids.extend(report.report_id.clone().map(|id| (run, id)));
+                }
+                Change::Expect { parent, .. } => drop(needs.steps.insert((run, *parent))),
+                Change::Progress { step, .. } | Change::KeepHandle { step, .. } => drop(needs.steps.insert((run, *step))),
+                Change::RequestCancel { .. } => drop(needs.unfinished.insert(run)),
+                Change::Resume { .. } => {}
+            }
+        }
+        needs
+    }
+}
