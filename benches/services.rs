@@ -411,7 +411,7 @@ impl Drop for Server {
         if let Some(pid) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw)
             && matches!(self.child.try_wait(), Ok(None))
         {
-            drop(kill_process(pid, Signal::TERM));
+            let _ = kill_process(pid, Signal::TERM);
         }
         let begun = Instant::now();
         while matches!(self.child.try_wait(), Ok(None)) && begun.elapsed() < Duration::from_secs(10) {
@@ -521,7 +521,13 @@ impl Portal {
         let found = steps.iter().filter(|step| !step["parent"].is_null()).count();
         let right = run["state"] == "succeeded" && succeeded == steps.len() && found == reported;
         if !right {
-            println!("run {}: {} ({}), {found} reported steps; {succeeded} of {} steps succeeded", run["id"], run["state"], run["message"], steps.len());
+            println!(
+                "run {}: {} ({}), {found} reported steps; {succeeded} of {} steps succeeded",
+                run["id"],
+                run["state"],
+                run["message"],
+                steps.len()
+            );
         }
         Ok(right)
     }

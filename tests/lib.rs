@@ -2,4 +2,5 @@
 
 pub mod actions;
 pub mod crash;
+pub mod scripts;
 pub mod world;

@@ -3,3 +3,5 @@
 mod crash;
 mod dependencies;
 mod engine;
+mod portal;
+mod services;

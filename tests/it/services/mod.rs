@@ -57,7 +57,8 @@ impl Site {
     async fn over(ground: Ground, root: PathBuf) -> Self {
         let contexts = ground.dir.path().join("contexts");
         fs::create_dir(&contexts).unwrap();
-        let options = ScriptOptions { context_folder: contexts.clone(), term_grace: Duration::from_millis(300), ..ScriptOptions::default() };
+        let options =
+            ScriptOptions { context_folder: contexts.clone(), term_grace: Duration::from_millis(300), ..ScriptOptions::default() };
         let eyrie = Eyrie::builder(Arc::clone(&ground.store))
             .services(ServicesRoot::open(&root).unwrap(), options)
             .worker(WorkerOptions { cancel_grace: Duration::from_secs(10), ..quick() })

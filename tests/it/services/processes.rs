@@ -31,7 +31,11 @@ wait
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_time_out_ends_the_whole_group() {
-    let site = Site::with(json!({ "timeout_seconds": 1, "steps": ["a", "b"] }), &format!("echo '{{\"name\":\"a\",\"state\":\"running\"}}'\n{FAMILY}")).await;
+    let site = Site::with(
+        json!({ "timeout_seconds": 1, "steps": ["a", "b"] }),
+        &format!("echo '{{\"name\":\"a\",\"state\":\"running\"}}'\n{FAMILY}"),
+    )
+    .await;
     let begun = Instant::now();
     let view = site.deploy("x").await;
     let took = begun.elapsed();

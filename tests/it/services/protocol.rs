@@ -29,13 +29,23 @@ printf 'no line end'
     assert_eq!(outcome(&view), ("succeeded", "succeeded", ""));
     assert_eq!(
         reported(&view),
-        ["build: succeeded - 12 files", "copy: succeeded - one", "never: skipped", "copy: succeeded - two", "new: succeeded", "odd: succeeded - but look"]
+        [
+            "build: succeeded - 12 files",
+            "copy: succeeded - one",
+            "never: skipped",
+            "copy: succeeded - two",
+            "new: succeeded",
+            "odd: succeeded - but look"
+        ]
     );
     let log = site.log(view.run.id).await;
     let mut lines: Vec<_> = log.lines().collect();
     let place = lines.iter().position(|line| *line == "an error line").expect("stderr is log");
     lines.remove(place);
-    assert_eq!(lines, ["first, some log", r#"{"state": "success"}"#, r#"{"name": "build", "state": "splendid"}"#, r#"["name"]"#, "no line end"]);
+    assert_eq!(
+        lines,
+        ["first, some log", r#"{"state": "success"}"#, r#"{"name": "build", "state": "splendid"}"#, r#"["name"]"#, "no line end"]
+    );
     let events = site.world.events_of(view.run.id).await;
     let of_build: Vec<_> = events
         .iter()
@@ -128,10 +138,12 @@ echo '{"name": "real", "state": "success"}'
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn expected_steps_come_from_the_last_success_then_the_config_then_the_playbook() {
-    let says = |names: &[&str]| names.iter().map(|name| format!("echo '{{\"name\": \"{name}\", \"state\": \"success\"}}'\n")).collect::<String>();
+    let says =
+        |names: &[&str]| names.iter().map(|name| format!("echo '{{\"name\": \"{name}\", \"state\": \"success\"}}'\n")).collect::<String>();
     let config = json!({ "steps": [{ "name": "a" }, { "name": "b" }], "ansible_playbook": "play.yml" });
     let site = Site::with(config.clone(), &says(&["b", "c", "b"])).await;
-    std::fs::write(site.file("x/play.yml"), "- hosts: all\n  tasks:\n    - name: Install\n      ping:\n    - name: Start\n      ping:\n").unwrap();
+    std::fs::write(site.file("x/play.yml"), "- hosts: all\n  tasks:\n    - name: Install\n      ping:\n    - name: Start\n      ping:\n")
+        .unwrap();
     assert_eq!(reported(&site.deploy("x").await), ["a: skipped", "b: succeeded", "c: succeeded", "b: succeeded"], "the config's");
     site.write("x", config.clone(), "exit 1");
     assert_eq!(reported(&site.deploy("x").await), ["b: skipped", "c: skipped", "b: skipped"], "the last successful run's");

@@ -74,12 +74,22 @@ async fn a_script_must_be_an_executable_file_inside_the_root() {
         match name {
             "absolute" | "linked" => symlink(&outside, &script).unwrap(),
             "folder" => fs::create_dir(&script).unwrap(),
-            "absolute-config" => fs::write(site.file("absolute-config/config.json"), json!({ "deploy_script": outside }).to_string()).unwrap(),
+            "absolute-config" => {
+                fs::write(site.file("absolute-config/config.json"), json!({ "deploy_script": outside }).to_string()).unwrap()
+            }
             "upwards" => fs::write(site.file("upwards/config.json"), r#"{"deploy_script": "../../outside.sh"}"#).unwrap(),
             _ => {}
         }
     };
-    let whys = ["outside the services root", "outside the services root", "not a file", "outside the services root", "cannot be found", "not executable", "outside the services root"];
+    let whys = [
+        "outside the services root",
+        "outside the services root",
+        "not a file",
+        "outside the services root",
+        "cannot be found",
+        "not executable",
+        "outside the services root",
+    ];
 
     // At the sync: nothing of it becomes a service.
     let good = site.sync().await;
@@ -103,7 +113,11 @@ async fn a_script_must_be_an_executable_file_inside_the_root() {
         let run = site.world.me.start_run(deployment.id, Default::default()).await.unwrap();
         let view = site.world.end_of(run.id).await;
         assert_eq!(view.run.state.as_str(), "failed", "{name}");
-        assert!(view.steps[0].message.contains("deploy_script") && view.steps[0].message.contains(expected), "{name}: {}", view.steps[0].message);
+        assert!(
+            view.steps[0].message.contains("deploy_script") && view.steps[0].message.contains(expected),
+            "{name}: {}",
+            view.steps[0].message
+        );
         assert_eq!(view.steps[0].attempt, 1, "another attempt would not mend it");
     }
     for script in [outside.to_str().unwrap(), "../../outside.sh"] {
@@ -159,7 +173,11 @@ async fn a_services_directory_of_fastdeploy_runs_unchanged() {
     let site = Site::new().await;
     let folder = site.file("test_dummy");
     fs::create_dir(&folder).unwrap();
-    fs::write(folder.join("config.json"), r#"{"deploy_script": "deploy.py", "steps": [{"name": "Gather"}, {"name": "Copy files"}], "name": "test_dummy"}"#).unwrap();
+    fs::write(
+        folder.join("config.json"),
+        r#"{"deploy_script": "deploy.py", "steps": [{"name": "Gather"}, {"name": "Copy files"}], "name": "test_dummy"}"#,
+    )
+    .unwrap();
     write_script(&folder.join("deploy.py"), DUMMY);
     let report = site.sync().await;
     assert_eq!((report.synced[0].name.as_str(), report.refused.len()), ("test_dummy", 0));

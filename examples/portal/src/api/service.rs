@@ -27,7 +27,12 @@ use crate::{
 };
 
 pub(super) fn routes() -> OpenApiRouter<Portal> {
-    OpenApiRouter::new().routes(routes!(create, list)).routes(routes!(sync)).routes(routes!(get, replace, delete)).routes(routes!(run))
+    OpenApiRouter::new()
+        .routes(routes!(create, list))
+        .routes(routes!(sync))
+        .routes(routes!(get, replace, delete))
+        .routes(routes!(run, runs))
+        .routes(routes!(deployed_by))
 }
 
 #[derive(Debug, Deserialize)]

@@ -60,14 +60,20 @@ pub(super) async fn serve(place: &Place, arguments: ServeArguments) -> CliResult
 pub(super) async fn run(listener: TcpListener, eyrie: Eyrie, setup: Option<SetupToken>, closing: CancellationToken) -> CliResult<()> {
     let options = PortalOptions { setup, closing: closing.clone(), ..PortalOptions::default() };
     let app = router(eyrie.clone(), options).into_make_service_with_connect_info::<SocketAddr>();
-    let ended = axum::serve(listener, app).with_graceful_shutdown(closing.clone().cancelled_owned()).into_future();
-    tokio::pin!(ended);
+    let stopped = CancellationToken::new();
+    let serving = axum::serve(listener, app).with_graceful_shutdown(stopped.clone().cancelled_owned()).into_future();
+    tokio::pin!(serving);
+    // Scripts can report for as long as they have to end.
+    let stopping = async {
+        closing.cancelled().await;
+        eyrie.shutdown().await;
+    };
     tokio::select! {
-        result = &mut ended => result?,
-        () = closing.cancelled() => {
-            eyrie.shutdown().await;
+        result = &mut serving => result?,
+        () = stopping => {
+            stopped.cancel();
             // A connection that does not end by itself does not hold up the end.
-            drop(tokio::time::timeout(Duration::from_secs(2), &mut ended).await);
+            drop(tokio::time::timeout(Duration::from_secs(2), &mut serving).await);
         }
     }
     Ok(())

@@ -24,6 +24,8 @@ pub(super) struct ScriptOutput<'a> {
     cx: &'a ActionContext,
     /// A long line of standard output that may be a report, as far as it has come.
     partial: String,
+    /// Whether the rest of a line of standard output follows whose beginning is log already.
+    within_log_line: bool,
     log: String,
     pending: VecDeque<Pending>,
     failed: Vec<String>,
@@ -32,7 +34,15 @@ pub(super) struct ScriptOutput<'a> {
 
 impl<'a> ScriptOutput<'a> {
     pub(super) fn new(cx: &'a ActionContext) -> Self {
-        Self { cx, partial: String::new(), log: String::new(), pending: VecDeque::new(), failed: Vec::new(), refused: false }
+        Self {
+            cx,
+            partial: String::new(),
+            within_log_line: false,
+            log: String::new(),
+            pending: VecDeque::new(),
+            failed: Vec::new(),
+            refused: false,
+        }
     }
 
     /// The names of the steps that were reported as failed.
@@ -62,12 +72,19 @@ impl<'a> ScriptOutput<'a> {
         let partial = std::mem::take(&mut self.partial);
         self.log.push_str(&partial);
         self.flush_log().await;
-        self.settle_down_to(0).await
+        let settled = self.settle_down_to(0).await;
+        // What was said about refused reports.
+        self.flush_log().await;
+        settled
     }
 
     async fn line(&mut self, line: OutputLine) -> Result<(), RecordError> {
-        let may_report = line.stream == Stream::Stdout && (!self.partial.is_empty() || line.text.trim_start().starts_with('{'));
+        let begins = !self.within_log_line && line.text.trim_start().starts_with('{');
+        let may_report = line.stream == Stream::Stdout && (!self.partial.is_empty() || begins);
         if !may_report {
+            if line.stream == Stream::Stdout {
+                self.within_log_line = !line.complete;
+            }
             return self.keep(&line.text, line.complete).await;
         }
         if !line.complete && self.partial.len() + line.text.len() <= MAX_REPORT {
@@ -76,6 +93,7 @@ impl<'a> ScriptOutput<'a> {
         }
         let mut whole = std::mem::take(&mut self.partial);
         whole.push_str(&line.text);
+        self.within_log_line = !line.complete;
         let parsed = if line.complete { parse_line(&whole) } else { Line::Log };
         let Line::Step { name, state, message } = parsed else {
             return self.keep(&whole, line.complete).await;

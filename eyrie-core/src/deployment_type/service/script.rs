@@ -137,7 +137,7 @@ impl ScriptAction {
             }
         }
         if process.dropped_output() > 0 {
-            cx.log(format!("eyrie: {} bytes of output were dropped while the script was being stopped\n", process.dropped_output())).await;
+            cx.log(format!("eyrie: {} pieces of output were dropped while the script was being stopped\n", process.dropped_output())).await;
         }
         let exit = match stopped {
             Some(exit) => exit,

@@ -1,0 +1,90 @@
+//! The commands, against a server and against the store file.
+
+use std::time::Duration;
+
+use eyrie_tests::scripts::wait_until;
+use serde_json::json;
+
+use super::{Client, Field, HELLO, Said, said};
+
+fn remote(field: &Field, client: &Client, arguments: &[&str]) -> Said {
+    let mut command = field.command(arguments);
+    command.env("EYRIE_SERVER", &client.url).env("EYRIE_TOKEN", &client.token);
+    said(command, "")
+}
+
+fn run_of(said: &Said) -> String {
+    let id = said.out.lines().find_map(|line| line.strip_prefix("run ")).unwrap_or_else(|| panic!("{said:?}"));
+    id.to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn deploy_follows_a_run_on_a_server() {
+    let field = Field::new();
+    field.write("hello", json!({ "steps": ["Greet"] }), HELLO);
+    field.write(
+        "bad",
+        json!({ "steps": ["a", "b"] }),
+        "echo '{\"name\": \"a\", \"state\": \"failure\", \"error_message\": \"no room\"}'\nexit 3",
+    );
+    let (server, ann) = field.serve().await;
+    let good = remote(&field, &ann, &["deploy", "hello", "--follow", "--env", "A=b=c"]);
+    good.has(0, &["Greet: succeeded", "hello", "run succeeded"]);
+    let bad = remote(&field, &ann, &["deploy", "bad", "--follow"]);
+    bad.has(1, &["a: failed", "no room", "b: skipped", "run failed", "exit code 3"]);
+    assert_eq!(ann.get(&format!("runs/{}", run_of(&good))).await.1["context"]["env"], json!({ "A": "b=c" }));
+    let keyed = |_| run_of(&remote(&field, &ann, &["deploy", "hello", "--idempotency-key", "k"]));
+    let [first, second] = [(), ()].map(keyed);
+    assert_eq!(first, second);
+    remote(&field, &ann, &["deploy", "nonesuch", "--follow"]).has(2, &["eyrie: ", "404"]);
+    remote(&field, &ann, &["deploy", "hello", "--env", "A"]).has(2, &["KEY=VALUE"]);
+    let listed = remote(&field, &ann, &["runs"]);
+    listed.has(0, &[&run_of(&good), &run_of(&bad), "failed", "succeeded"]);
+    assert_eq!(remote(&field, &ann, &["runs", "bad"]).out.lines().count(), 2);
+    remote(&field, &ann, &["logs", &run_of(&good)]).well("a line\n");
+    remote(&field, &ann, &["sync"]).well("unchanged  bad\nunchanged  hello\n");
+    let made = remote(&field, &ann, &["token", "add", "hello", "--origin", "ci"]);
+    made.has(0, &["eyv_"]);
+    let ci = Client { token: made.out.trim().to_owned(), ..ann.clone() };
+    remote(&field, &ci, &["deploy", "hello", "--follow"]).has(0, &["run succeeded"]);
+    remote(&field, &ci, &["deploy", "bad", "--follow"]).has(2, &["404"]);
+    let stranger = Client { token: "eyv_guessed".to_owned(), ..ann.clone() };
+    remote(&field, &stranger, &["runs"]).has(2, &["401"]);
+    let mut nobody = field.command(&["runs"]);
+    said(
+        {
+            nobody.env("EYRIE_SERVER", &server.url);
+            nobody
+        },
+        "",
+    )
+    .has(2, &["EYRIE_TOKEN"]);
+    server.stop();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn commands_reach_the_store_file_of_a_running_server() {
+    let field = Field::new();
+    field.write("hello", json!({}), HELLO);
+    field.write("long", json!({}), "echo begun\nsleep 300");
+    let (server, ann) = field.serve().await;
+    field.write("added", json!({}), HELLO);
+    field.write("broken", json!({ "timeout_seconds": 0 }), HELLO);
+    let sync = field.eyrie(&["sync"]);
+    sync.has(1, &["created    added", "unchanged  hello", "refused    broken", "timeout_seconds"]);
+    field.eyrie_with(&["user", "add", "bob"], "too short\n").has(2, &["password"]);
+    field.eyrie_with(&["user", "add", "bob"], "long enough it is\n").well("added bob\n");
+    field.eyrie_with(&["user", "add", "bob"], "long enough it is\n").has(2, &["eyrie: "]);
+    assert_eq!(ann.get("users").await.1["items"].as_array().unwrap().len(), 2);
+    field.eyrie(&["deploy", "added", "--follow"]).has(0, &["Greet: succeeded", "run succeeded"]);
+
+    let long = run_of(&field.eyrie(&["deploy", "long"]));
+    wait_until(Duration::from_secs(30), "the script's first line", async || field.eyrie(&["logs", &long]).out == "begun\n").await;
+    field.eyrie(&["runs", "long"]).has(0, &[&long, "running"]);
+    let cancel = field.eyrie(&["cancel", &long, "--reason", "enough"]);
+    cancel.has(0, &["run cancelled", "enough"]);
+    assert_eq!(ann.get(&format!("runs/{long}")).await.1["state"], "cancelled");
+    field.eyrie(&["cancel", &long]).has(2, &["cancelled"]);
+    field.eyrie(&["logs", "nonsense"]).has(2, &["eyrie: "]);
+    server.stop();
+}
