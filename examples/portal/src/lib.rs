@@ -8,8 +8,12 @@
 //! # async fn example(eyrie: eyrie_core::Eyrie) -> std::io::Result<()> {
 //! use std::net::SocketAddr;
 //!
+//! use axum::serve::ListenerExt;
+//!
 //! let portal = eyrie_portal::router(eyrie, eyrie_portal::PortalOptions::default());
 //! let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
+//! // Live events are small: without this they would wait for the client's delayed acknowledgements.
+//! let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
 //! axum::serve(listener, portal.into_make_service_with_connect_info::<SocketAddr>()).await
 //! # }
 //! ```

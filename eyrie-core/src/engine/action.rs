@@ -229,12 +229,12 @@ impl ActionContext {
         self.progress.say(message.into());
     }
 
-    /// Names the steps that this step will report, in order. Durable when it returns.
+    /// Names the steps that this step will report, in order. It takes its place in line at once; durable when the future is ready.
     ///
     /// # Errors
     /// When the step no longer runs under this claim, or a bound was reached.
-    pub async fn expect(&self, names: Vec<StepName>) -> Result<(), RecordError> {
-        self.record(Change::Expect { parent: self.step, names }).await
+    pub fn expect(&self, names: Vec<StepName>) -> impl Future<Output = Result<(), RecordError>> + Send + use<> {
+        self.record(Change::Expect { parent: self.step, names })
     }
 
     /// Reports one of its own steps. Durable when it returns.
@@ -249,17 +249,16 @@ impl ActionContext {
     /// the future tells how it ended.
     pub fn report_later(&self, mut report: StepReport) -> impl Future<Output = Result<(), RecordError>> + Send + use<> {
         report.parent = Some(self.step);
-        let command = Command::fenced(self.run.id, self.fence, Change::Report(report));
-        let recorded = self.recorder.record(command);
-        async move { recorded.await.map(drop) }
+        self.record(Change::Report(report))
     }
 
-    /// Keeps what a takeover needs to find what this attempt leaves running. Durable when it returns: keep it before you start.
+    /// Keeps what a takeover needs to find what this attempt leaves running. It takes its place in line at once; durable when the
+    /// future is ready: wait for it before you start anything.
     ///
     /// # Errors
     /// When the step no longer runs under this claim: do not start then.
-    pub async fn keep_handle(&self, handle: Value) -> Result<(), RecordError> {
-        self.record(Change::KeepHandle { step: self.step, attempt: self.attempt, handle }).await
+    pub fn keep_handle(&self, handle: Value) -> impl Future<Output = Result<(), RecordError>> + Send + use<> {
+        self.record(Change::KeepHandle { step: self.step, attempt: self.attempt, handle })
     }
 
     /// Appends text to the run's log. Waits when the log cannot be written fast enough.
@@ -289,7 +288,8 @@ impl ActionContext {
         }
     }
 
-    async fn record(&self, change: Change) -> Result<(), RecordError> {
-        self.recorder.record(Command::fenced(self.run.id, self.fence, change)).await.map(drop)
+    fn record(&self, change: Change) -> impl Future<Output = Result<(), RecordError>> + Send + use<> {
+        let recorded = self.recorder.record(Command::fenced(self.run.id, self.fence, change));
+        async move { recorded.await.map(drop) }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, process::ExitCode, time::Duration};
 
+use axum::serve::ListenerExt;
 use eyrie_core::{Eyrie, deployment_type::service::ScriptOptions, engine::WorkerOptions, model::Principal};
 use eyrie_portal::{PortalOptions, SetupToken, router};
 use tokio::{
@@ -61,6 +62,12 @@ pub(super) async fn run(listener: TcpListener, eyrie: Eyrie, setup: Option<Setup
     let options = PortalOptions { setup, closing: closing.clone(), ..PortalOptions::default() };
     let app = router(eyrie.clone(), options).into_make_service_with_connect_info::<SocketAddr>();
     let stopped = CancellationToken::new();
+    // Live events are small: without this they would wait for the client's delayed acknowledgements.
+    let listener = listener.tap_io(|stream| {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "TCP_NODELAY could not be set");
+        }
+    });
     let serving = axum::serve(listener, app).with_graceful_shutdown(stopped.clone().cancelled_owned()).into_future();
     tokio::pin!(serving);
     // Scripts can report for as long as they have to end.

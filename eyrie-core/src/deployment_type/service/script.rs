@@ -156,14 +156,16 @@ impl Action for ScriptAction {
     async fn run(&self, cx: ActionContext) -> Result<Option<Output>, ActionError> {
         let parameters: Parameters = cx.parse_parameters()?;
         let program = self.root.resolve_script(&parameters.service, &parameters.script)?;
-        cx.expect(parameters.expected.clone()).await?;
+        // On its way while the script is being prepared; durable before it begins.
+        let expected = cx.expect(parameters.expected.clone());
         let context = self.context_file(&cx, &parameters).await?;
         let held = HeldProcess::spawn(&self.spec(program, &parameters.service, &context))
             .map_err(|error| ActionError::permanent(crate::error::report(&error)))?;
         let handle =
             Handle { process: held.identity().clone(), machine: machine_id(), host: host_name(), context_file: context.path().to_owned() };
         // Durable before the script begins: whoever takes the run over can find and end it.
-        cx.keep_handle(serde_json::to_value(&handle).map_err(|error| ActionError::permanent(error.to_string()))?).await?;
+        let kept = cx.keep_handle(serde_json::to_value(&handle).map_err(|error| ActionError::permanent(error.to_string()))?);
+        tokio::try_join!(expected, kept)?;
         let mut process = held.release().await.map_err(|error| ActionError::new(crate::error::report(&error)))?;
         tracing::info!(pid = process.identity().pid, service = %parameters.service, "script started");
         let mut output = ScriptOutput::new(&cx);
