@@ -137,7 +137,6 @@ impl Acting {
     /// # Errors
     /// `IllegalTransition` when it has ended.
     pub async fn cancel_run(&self, id: RunId, reason: &str) -> Result<RunView> {
-        self.run_for(id, Permission::RunCancel).await?;
         let reason = self.because("cancelled", reason);
         self.command(id, Permission::RunCancel, Change::RequestCancel { reason }).await
     }
@@ -147,7 +146,6 @@ impl Acting {
     /// # Errors
     /// `IllegalTransition` when it is not parked.
     pub async fn resume_run(&self, id: RunId, reason: &str) -> Result<RunView> {
-        self.run_for(id, Permission::RunResume).await?;
         let reason = self.because("resumed", reason);
         self.command(id, Permission::RunResume, Change::Resume { reason }).await
     }
@@ -174,8 +172,9 @@ impl Acting {
         if reason.is_empty() { format!("{what} by {by}") } else { format!("{what} by {by}: {reason}") }
     }
 
+    /// Carries out a change to the run, for whoever has the permission on it.
     async fn command(&self, id: RunId, permission: Permission, change: Change) -> Result<RunView> {
-        let run = self.store().run(id).await?;
+        let run = self.run_for(id, permission).await?;
         let audit = self.allowed(permission.as_str(), format!("run {id}"), Some(run.project_id));
         let command = Command { audit: Some(Box::new(audit)), ..Command::unfenced(id, change) };
         self.eyrie.0.engine.command(command).await?;
