@@ -7,7 +7,7 @@ use eyrie_core::{
     store::{AuditFilter, AuditStore, Page, PageRequest},
 };
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, Order, QueryFilter, Statement, Value,
+    ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, Order, QueryFilter, Statement,
     sea_query::{Expr, ExprTrait, OnConflict},
 };
 
@@ -15,7 +15,11 @@ use crate::{
     entity::audit_entry::{Column, Entity, Model},
     error::Failure,
     listing::listed,
-    row_statement::{RowStatement, Rows},
+    rows::{
+        Cell,
+        Kind::{Int, Text, Uuid},
+        RowStatement, RowTx,
+    },
     store::SeaStore,
     writer::{Class, WriteTx},
 };
@@ -23,12 +27,23 @@ use crate::{
 /// The most refusals that are kept; older ones go first.
 const MAX_REFUSALS: i64 = 10_000;
 
-const KEEP: RowStatement = RowStatement {
-    columns: "id,at,principal,origin,action,resource,project_id,verdict,reason,count,refusal_key",
-    then: "INSERT INTO audit_entries (id, at, principal, origin, action, resource, project_id, verdict, reason, count, refusal_key) \
-        SELECT id, at, principal, origin, action, resource, project_id, verdict, reason, count, refusal_key FROM v WHERE id IS NOT NULL \
-        ON CONFLICT (id) DO NOTHING",
-};
+static KEEP: RowStatement = RowStatement::insert(
+    "audit_entries",
+    &[
+        ("id", Uuid),
+        ("at", Int),
+        ("principal", Text),
+        ("origin", Text),
+        ("action", Text),
+        ("resource", Text),
+        ("project_id", Uuid),
+        ("verdict", Text),
+        ("reason", Text),
+        ("count", Int),
+        ("refusal_key", Text),
+    ],
+    "ON CONFLICT (id) DO NOTHING",
+);
 
 /// Keeps an entry in the transaction of what it records.
 pub(crate) async fn keep(tx: &WriteTx, entry: Model) -> Result<(), Failure> {
@@ -37,13 +52,13 @@ pub(crate) async fn keep(tx: &WriteTx, entry: Model) -> Result<(), Failure> {
 }
 
 /// Keeps many entries in the transaction of what they record. One that is there already came with a command that is repeated.
-pub(crate) async fn keep_all(tx: &WriteTx, entries: impl Iterator<Item = Model>) -> Result<(), Failure> {
-    let rows: Rows = entries.map(row).collect();
-    KEEP.execute(&**tx, rows).await?;
+pub(crate) async fn keep_all<'a>(tx: &mut RowTx, entries: impl Iterator<Item = &'a AuditEntry>) -> Result<(), Failure> {
+    tx.execute(&KEEP, entries.map(row).collect()).await?;
     Ok(())
 }
 
-fn row(entry: Model) -> [Value; 11] {
+fn row(entry: &AuditEntry) -> [Cell; 11] {
+    let entry = Model::from(entry);
     [
         entry.id.into(),
         entry.at.into(),

@@ -15,6 +15,7 @@ use sea_orm::{
 use sea_orm_migration::MigratorTrait;
 
 use crate::{
+    direct::{Direct, SHORT_WAIT},
     error::Failure,
     migration::Migrator,
     options::{Options, Synchronous},
@@ -28,8 +29,10 @@ pub(crate) struct Connections {
     pub(crate) path: PathBuf,
     /// For reading.
     pub(crate) read: DatabaseConnection,
-    /// The one for writing.
+    /// The one for writing what people ask for.
     pub(crate) write: DatabaseConnection,
+    /// The one for writing what the engine waits for.
+    pub(crate) direct: Direct,
     /// The one that hears of changes.
     pub(crate) watch: DatabaseConnection,
 }
@@ -45,7 +48,8 @@ pub(crate) async fn connect(options: &Options) -> Result<Connections> {
     patiently(options, || migrate(&write)).await?;
     let read = reader(&path, options, options.read_connections).await.map_err(|failure| failure.into_error("open store"))?;
     let watch = reader(&path, options, 1).await.map_err(|failure| failure.into_error("open store"))?;
-    Ok(Connections { path, read, write, watch })
+    let direct = Direct::start(&path, options)?;
+    Ok(Connections { path, read, write, direct, watch })
 }
 
 /// The file that the address names.
@@ -121,11 +125,8 @@ async fn migrate(write: &DatabaseConnection) -> Result<(), Failure> {
     if check_schema(&transaction).await? == Schema::Behind {
         Migrator::up(&transaction, None).await?;
     }
-    transaction.commit().await.map_err(Failure::Commit)
+    transaction.commit().await.map_err(|error| Failure::Commit(error.into()))
 }
-
-/// How long a statement waits inside SQLite itself; the writer waits on, with shorter pauses than SQLite's.
-const SHORT_WAIT: Duration = Duration::from_millis(20);
 
 async fn writer(path: &Path, options: &Options) -> Result<DatabaseConnection, Failure> {
     let synchronous = match options.synchronous {

@@ -3,7 +3,7 @@
 use eyrie_core::{Error, ErrorKind, Invalid};
 use sea_orm::DbErr;
 
-use crate::sqlite_error::Fault;
+use crate::fault::{Cause, Fault};
 
 /// The adapter's own error. Crosses the port only as core's [`Error`].
 #[derive(Debug, thiserror::Error)]
@@ -13,17 +13,33 @@ pub enum Failure {
     #[error(transparent)]
     Refused(#[from] Error),
     /// The database refused a statement.
-    #[error(transparent)]
-    Statement(#[from] DbErr),
+    #[error("the database refused a statement")]
+    Statement(#[source] Cause),
     /// The database did not take a commit.
     #[error("the commit failed")]
-    Commit(#[source] DbErr),
+    Commit(#[source] Cause),
     /// A stored value is not what it should be.
     #[error("stored data is not valid")]
     Stored(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// What was read had changed by the time it was to be written.
     #[error("the rows changed in between")]
     Raced,
+}
+
+impl From<DbErr> for Failure {
+    fn from(error: DbErr) -> Self {
+        Self::Statement(error.into())
+    }
+}
+
+impl From<rusqlite::Error> for Failure {
+    fn from(error: rusqlite::Error) -> Self {
+        use rusqlite::Error::{FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType, Utf8Error};
+        match error {
+            FromSqlConversionFailure(..) | IntegralValueOutOfRange(..) | InvalidColumnType(..) | Utf8Error(..) => Self::Stored(error.into()),
+            error => Self::Statement(error.into()),
+        }
+    }
 }
 
 impl From<Invalid> for Failure {

@@ -8,7 +8,7 @@ use eyrie_core::{
     id::RunId,
     store::{LogChunk, LogStore},
 };
-use sea_orm::{ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, prelude::Uuid};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
 
 use crate::{
     entity::{
@@ -16,7 +16,11 @@ use crate::{
         log_chunk::{Column, Entity},
     },
     listing::all_found,
-    row_statement::{RowStatement, Rows},
+    rows::{
+        FromRow,
+        Kind::{Int, Text, Uuid},
+        RowStatement, Rows, from_row,
+    },
     store::{SeaStore, now},
     writer::Class,
 };
@@ -25,19 +29,21 @@ use crate::{
 const MAX_LOG: i64 = 64 * 1024 * 1024;
 const CUT: &str = "[the log is cut here: a run's log holds at most 64 MiB]\n";
 
-const SIZES: RowStatement = RowStatement { columns: "id", then: "SELECT r.id, r.log_size FROM v CROSS JOIN runs r WHERE r.id = v.id" };
-const GROW: RowStatement = RowStatement { columns: "id,size", then: "UPDATE runs SET log_size = v.size FROM v WHERE runs.id = v.id" };
-const APPEND: RowStatement = RowStatement {
-    columns: "run_id,start_offset,end_offset,step,at,text",
-    then: "INSERT INTO log_chunks (run_id, start_offset, end_offset, step, at, text) \
-        SELECT run_id, start_offset, end_offset, step, at, text FROM v WHERE run_id IS NOT NULL",
-};
+static SIZES: RowStatement = RowStatement::select(LogSize::COLUMNS, "runs", &[("id", Uuid)], "");
+static GROW: RowStatement = RowStatement::update("runs", 1, &[("id", Uuid), ("log_size", Int)]);
+static APPEND: RowStatement = RowStatement::insert(
+    "log_chunks",
+    &[("run_id", Uuid), ("start_offset", Int), ("end_offset", Int), ("step", Int), ("at", Int), ("text", Text)],
+    "",
+);
 
-#[derive(Debug, FromQueryResult)]
+#[derive(Debug)]
 struct LogSize {
-    id: Uuid,
+    id: sea_orm::prelude::Uuid,
     log_size: i64,
 }
+
+from_row!(LogSize { id, log_size });
 
 #[async_trait]
 impl LogStore for SeaStore {
@@ -46,13 +52,13 @@ impl LogStore for SeaStore {
             return Ok(());
         }
         let chunks = chunks.to_vec();
-        self.write(Class::Background, "append log", move |tx| async move {
+        self.rows(Class::Background, "append log", move |mut tx| async move {
             let at = micros(now());
             let mut runs: Vec<_> = chunks.iter().map(|chunk| chunk.run_id.uuid()).collect();
             runs.sort_unstable();
             runs.dedup();
-            let found: Vec<LogSize> = SIZES.read(&*tx, runs.into_iter().map(|run| [run.into()]).collect()).await?;
-            let mut sizes: HashMap<Uuid, i64> = found.into_iter().map(|run| (run.id, run.log_size)).collect();
+            let found: Vec<LogSize> = tx.read(&SIZES, runs.into_iter().map(|run| [run.into()]).collect()).await?;
+            let mut sizes: HashMap<_, i64> = found.into_iter().map(|run| (run.id, run.log_size)).collect();
             let mut rows = Rows::default();
             for chunk in chunks {
                 let run = chunk.run_id.uuid();
@@ -69,8 +75,8 @@ impl LogStore for SeaStore {
             if rows.is_empty() {
                 return Ok(());
             }
-            APPEND.execute(&*tx, rows).await?;
-            GROW.execute(&*tx, sizes.into_iter().map(|(run, size)| [run.into(), size.into()]).collect()).await?;
+            tx.execute(&APPEND, rows).await?;
+            tx.execute(&GROW, sizes.into_iter().map(|(run, size)| [run.into(), size.into()]).collect()).await?;
             tx.commit().await
         })
         .await

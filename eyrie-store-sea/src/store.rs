@@ -11,6 +11,7 @@ use crate::{
     error::Failure,
     options::Options,
     own_thread::OwnThread,
+    rows::RowTx,
     worker_lock::WorkerLocks,
     writer::{Class, WriteTx, Writer},
 };
@@ -51,11 +52,11 @@ impl SeaStore {
     /// # Errors
     /// As for [`open`](Self::open).
     pub async fn open_with(options: Options) -> Result<Self> {
-        let Connections { path, read, write, watch } = Box::pin(connect(&options)).await?;
+        let Connections { path, read, write, direct, watch } = Box::pin(connect(&options)).await?;
         let thread = OwnThread::start()?;
         let shared = Shared {
             read,
-            writer: Writer::new(write, options.busy_timeout, thread.runtime().clone()),
+            writer: Writer::new(write, direct, options.busy_timeout, thread.runtime().clone()),
             locks: Arc::new(WorkerLocks::beside(&path)),
             changes: ChangePoller::start(watch, options.change_interval, thread.runtime()),
             url: options.url,
@@ -109,6 +110,16 @@ impl SeaStore {
 
     pub(crate) fn changes_of_file(&self) -> &ChangePoller {
         &self.shared.changes
+    }
+
+    /// Runs `work` in a transaction of rows that it commits itself.
+    pub(crate) async fn rows<T, F, Work>(&self, class: Class, operation: &'static str, work: F) -> Result<T>
+    where
+        F: FnOnce(RowTx) -> Work + Send + 'static,
+        Work: Future<Output = Result<T, Failure>>,
+        T: Send + 'static,
+    {
+        self.shared.writer.rows(class, work).await.map_err(|failure| failure.into_error(operation))
     }
 
     /// Runs `work` in a write transaction that it commits itself.

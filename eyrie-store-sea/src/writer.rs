@@ -1,4 +1,4 @@
-//! The one writer: a queue in front of one connection, and transactions that always come to an end.
+//! The one writer: a queue in front of the connections for writing, and transactions that always come to an end.
 
 use std::{
     collections::VecDeque,
@@ -12,7 +12,7 @@ use eyrie_core::{Error, ErrorKind, Result};
 use sea_orm::{DatabaseConnection, DatabaseTransaction, SqliteTransactionMode, TransactionOptions, TransactionTrait};
 use tokio::{runtime::Handle, sync::oneshot};
 
-use crate::error::Failure;
+use crate::{direct::Direct, error::Failure, rows::RowTx};
 
 /// Whose turn comes first. Within a class it is first come, first served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,19 +25,33 @@ pub(crate) enum Class {
     Background,
 }
 
-/// Hands out the write connection, one transaction at a time.
+/// Hands out the connections for writing, one transaction at a time.
 #[derive(Debug, Clone)]
 pub(crate) struct Writer {
     connection: DatabaseConnection,
+    direct: Arc<Direct>,
     gate: Arc<Gate>,
     patience: Duration,
     own: Handle,
 }
 
 impl Writer {
-    /// A writer over a pool of one connection, which waits for other processes up to `patience`; `own` is the store's own runtime.
-    pub(crate) fn new(connection: DatabaseConnection, patience: Duration, own: Handle) -> Self {
-        Self { connection, gate: Arc::new(Gate::default()), patience, own }
+    /// A writer over a pool of one connection and a direct one, which waits for other processes up to `patience`; `own` is the
+    /// store's own runtime.
+    pub(crate) fn new(connection: DatabaseConnection, direct: Direct, patience: Duration, own: Handle) -> Self {
+        Self { connection, direct: Arc::new(direct), gate: Arc::new(Gate::default()), patience, own }
+    }
+
+    /// Runs `work`, which waits for nothing but its statements, in a transaction of rows that it commits itself. It comes to its
+    /// end also when the caller goes away.
+    pub(crate) async fn rows<T, F, Work>(&self, class: Class, work: F) -> Result<T, Failure>
+    where
+        F: FnOnce(RowTx) -> Work + Send + 'static,
+        Work: Future<Output = Result<T, Failure>>,
+        T: Send + 'static,
+    {
+        let turn = Gate::enter(&self.gate, class).await;
+        self.direct.run(turn, work).await
     }
 
     /// Runs `work` in a transaction that it commits itself. It comes to its end also when the caller goes away.
@@ -86,6 +100,7 @@ impl Writer {
     /// Lets the transaction that is under way end, and closes the connection.
     pub(crate) async fn close(&self) {
         let _turn = Gate::enter(&self.gate, Class::Engine).await;
+        self.direct.close().await;
         if let Err(error) = self.connection.clone().close().await {
             tracing::warn!(error = &error as &dyn std::error::Error, "the database connection did not close cleanly");
         }
@@ -103,7 +118,7 @@ impl WriteTx {
     /// Makes everything durable.
     pub(crate) async fn commit(self) -> Result<(), Failure> {
         let Self { transaction, turn } = self;
-        let done = transaction.commit().await.map_err(Failure::Commit);
+        let done = transaction.commit().await.map_err(|error| Failure::Commit(error.into()));
         drop(turn);
         done
     }

@@ -9,6 +9,7 @@ use sea_orm::entity::prelude::*;
 use crate::{
     entity::column::{maybe, micros, time, word},
     error::Failure,
+    rows::from_row,
 };
 
 /// A row.
@@ -25,6 +26,8 @@ pub struct Model {
     pub(crate) run_id: Uuid,
     pub(crate) updated_at: i64,
 }
+
+from_row!(Model { id, project_id, deployment_id, cluster_id, state, release_id, run_id, updated_at });
 
 /// No relation is followed by SeaORM; the references are in the migration.
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]

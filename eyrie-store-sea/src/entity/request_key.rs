@@ -13,6 +13,8 @@ pub struct Model {
     pub(crate) created_at: i64,
 }
 
+crate::rows::from_row!(Model { request_key, content, run_id, created_at });
+
 /// No relation is followed by SeaORM; the references are in the migration.
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
 pub enum Relation {}

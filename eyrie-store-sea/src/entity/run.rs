@@ -6,12 +6,13 @@ use eyrie_core::{
     id::{DeploymentId, ProjectId, ReleaseId, RunId, WorkerId},
     model::{PlanHash, PrincipalRef, Run, RunRow},
 };
-use sea_orm::{FromQueryResult, entity::prelude::*};
+use sea_orm::entity::prelude::*;
 use serde_json::Value as Json;
 
 use crate::{
     entity::column::{count, counted, counted_small, hash, json, maybe, maybe_micros, maybe_time, micros, parsed, time, word},
     error::Failure,
+    rows::from_row,
 };
 
 /// A row.
@@ -41,6 +42,11 @@ pub struct Model {
     pub(crate) release_id: Option<Uuid>,
     pub(crate) log_size: i64,
 }
+
+from_row!(Model {
+    id, project_id, deployment_id, kind, state, message, requested_by, origin, context, plan_hash, first_steps, step_count, ready,
+    worker_id, epoch, last_seq, queued_at, started_at, finished_at, release_id, log_size,
+});
 
 /// No relation is followed by SeaORM; the references are in the migration.
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
@@ -106,7 +112,7 @@ impl TryFrom<Model> for Run {
 }
 
 /// What a command may read or change of a run: everything but what was asked for, which stays as it is.
-#[derive(Debug, FromQueryResult)]
+#[derive(Debug)]
 pub struct Head {
     id: Uuid,
     project_id: Uuid,
@@ -126,6 +132,11 @@ pub struct Head {
     finished_at: Option<i64>,
     release_id: Option<Uuid>,
 }
+
+from_row!(Head {
+    id, project_id, deployment_id, kind, state, message, origin, plan_hash, step_count, ready, worker_id, epoch, last_seq, queued_at,
+    started_at, finished_at, release_id,
+});
 
 impl TryFrom<Head> for Run {
     type Error = Failure;

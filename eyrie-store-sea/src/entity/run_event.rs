@@ -10,6 +10,7 @@ use sea_orm::entity::prelude::*;
 use crate::{
     entity::column::{count, counted, counted_small, micros, step_index, time, word},
     error::Failure,
+    rows::from_row,
 };
 
 /// A row.
@@ -33,6 +34,10 @@ pub struct Model {
     pub(crate) command_id: Option<Uuid>,
     pub(crate) report_id: Option<String>,
 }
+
+from_row!(Model {
+    position, run_id, project_id, seq, at, epoch, kind, state, step, name, parent, attempt, message, command_id, report_id,
+});
 
 /// No relation is followed by SeaORM; the references are in the migration.
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]

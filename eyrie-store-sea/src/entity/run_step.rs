@@ -4,11 +4,12 @@ use eyrie_core::{
     id::RunId,
     model::{Step, StepRow},
 };
-use sea_orm::{FromQueryResult, entity::prelude::*};
+use sea_orm::entity::prelude::*;
 
 use crate::{
     entity::column::{counted_small, json, maybe_micros, maybe_parsed, maybe_time, step_index, word},
     error::Failure,
+    rows::from_row,
 };
 
 /// A row.
@@ -32,6 +33,10 @@ pub struct Model {
     pub(crate) handle: Option<String>,
     pub(crate) reported: i64,
 }
+
+from_row!(Model {
+    run_id, idx, name, parent, state, attempt, message, output, started_at, finished_at, next_attempt_at, deadline_at, handle, reported,
+});
 
 /// No relation is followed by SeaORM; the references are in the migration.
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
@@ -84,7 +89,7 @@ impl TryFrom<Model> for Step {
 }
 
 /// A step without its output and handle, which may be large; only whether there is a handle.
-#[derive(Debug, FromQueryResult)]
+#[derive(Debug)]
 pub struct Head {
     run_id: Uuid,
     idx: i64,
@@ -100,6 +105,11 @@ pub struct Head {
     reported: i64,
     has_handle: bool,
 }
+
+from_row!(Head {
+    run_id, idx, name, parent, state, attempt, message, started_at, finished_at, next_attempt_at, deadline_at, reported,
+    has_handle = "handle IS NOT NULL",
+});
 
 impl Head {
     /// Whether a handle is kept.

@@ -8,37 +8,63 @@ use eyrie_core::{
     model::{Run, Step},
     store::{self, Claim, RunWrites},
 };
-use sea_orm::{ConnectionTrait, EntityTrait, FromQueryResult, QuerySelect, Statement, Value, prelude::Uuid};
 
 use crate::{
-    entity::{column::micros, run, run_step, worker},
+    entity::{
+        column::{count, micros},
+        run, run_step,
+    },
     error::Failure,
-    row_statement::RowStatement,
+    rows::{
+        FromRow,
+        Kind::{Int, Uuid},
+        RowStatement, RowTx, Rows, from_row,
+    },
     run::{load::Seen, write::write},
     store::{SeaStore, now},
     worker_lock::WorkerLocks,
-    writer::{Class, WriteTx},
+    writer::Class,
 };
 
-const HOLDERS: &str = "SELECT h.worker_id, w.lease_until FROM (SELECT DISTINCT worker_id FROM runs \
-    WHERE state IN ('running', 'cancelling', 'undoing')) h LEFT JOIN workers w ON w.id = h.worker_id";
-const LEFT: &str = "SELECT * FROM runs WHERE state IN ('running', 'cancelling', 'undoing') AND worker_id IS NULL \
-    ORDER BY queued_at, id LIMIT ?";
-const HELD_BY: RowStatement = RowStatement {
-    columns: "worker_id",
-    then: "SELECT r.* FROM v CROSS JOIN runs r WHERE r.worker_id = v.worker_id AND r.state IN ('running', 'cancelling', 'undoing')",
-};
-const READY: &str = "SELECT * FROM runs WHERE ready ORDER BY queued_at, id LIMIT ?";
-const STEPS: RowStatement = RowStatement {
-    columns: "run_id",
-    then: "SELECT s.* FROM v CROSS JOIN run_steps s WHERE s.run_id = v.run_id AND (s.parent IS NULL OR s.state IN ('pending', 'running'))",
-};
+static LEASE: RowStatement = RowStatement::select(Lease::COLUMNS, "workers", &[("id", Uuid)], "");
+static END_LEASES: RowStatement = RowStatement::update("workers", 1, &[("id", Uuid), ("lease_until", Int)]);
+static HOLDERS: RowStatement = RowStatement::written(
+    &[],
+    "SELECT h.worker_id, w.lease_until FROM (SELECT DISTINCT worker_id FROM runs \
+        WHERE state IN ('running', 'cancelling', 'undoing')) h LEFT JOIN workers w ON w.id = h.worker_id",
+);
+static LEFT: RowStatement = RowStatement::first(
+    run::Model::COLUMNS,
+    "runs WHERE state IN ('running', 'cancelling', 'undoing') AND worker_id IS NULL ORDER BY queued_at, id",
+);
+static HELD_BY: RowStatement = RowStatement::select(
+    run::Model::COLUMNS,
+    "runs",
+    &[("worker_id", Uuid)],
+    "AND state IN ('running', 'cancelling', 'undoing')",
+);
+static READY: RowStatement = RowStatement::first(run::Model::COLUMNS, "runs WHERE ready ORDER BY queued_at, id");
+static STEPS: RowStatement = RowStatement::select(
+    run_step::Model::COLUMNS,
+    "run_steps",
+    &[("run_id", Uuid)],
+    "AND (parent IS NULL OR state IN ('pending', 'running'))",
+);
 
-#[derive(Debug, FromQueryResult)]
+#[derive(Debug)]
 struct Holder {
-    worker_id: Option<Uuid>,
+    worker_id: Option<sea_orm::prelude::Uuid>,
     lease_until: Option<i64>,
 }
+
+from_row!(Holder { worker_id, lease_until });
+
+#[derive(Debug)]
+struct Lease {
+    lease_until: i64,
+}
+
+from_row!(Lease { lease_until });
 
 /// Gives up to `limit` runs to the worker.
 pub(super) async fn claim(store: &SeaStore, worker: WorkerId, limit: u32) -> Result<Vec<Claim>> {
@@ -47,15 +73,15 @@ pub(super) async fn claim(store: &SeaStore, worker: WorkerId, limit: u32) -> Res
     }
     let locks = store.locks().clone();
     store
-        .write(Class::Engine, "claim", move |tx| async move {
+        .rows(Class::Engine, "claim", move |mut tx| async move {
             let at = now();
-            check_lease(&tx, worker, at).await?;
-            let (mut rows, dead) = orphans(&tx, &locks, worker, at, limit).await?;
+            check_lease(&mut tx, worker, at).await?;
+            let (mut rows, dead) = orphans(&mut tx, &locks, worker, at, limit).await?;
             let room = u64::from(limit).saturating_sub(rows.len() as u64);
             if room > 0 {
-                rows.extend(runs_of(&tx, READY, room).await?);
+                rows.extend(runs_of(&mut tx, &READY, room).await?);
             }
-            let claims = take(&tx, rows, worker, at).await?;
+            let claims = take(&mut tx, rows, worker, at).await?;
             if claims.is_empty() && dead.is_empty() {
                 return Ok(claims);
             }
@@ -66,30 +92,25 @@ pub(super) async fn claim(store: &SeaStore, worker: WorkerId, limit: u32) -> Res
         .await
 }
 
-async fn check_lease(tx: &WriteTx, worker: WorkerId, at: Timestamp) -> Result<(), Failure> {
-    let select = worker::Entity::find_by_id(worker.uuid()).select_only().column(worker::Column::LeaseUntil);
-    let until: Option<i64> = select.into_tuple().one(&**tx).await?;
-    if until.is_some_and(|until| until > micros(at)) { Ok(()) } else { Err(Failure::missing("valid worker lease")) }
+async fn check_lease(tx: &mut RowTx, worker: WorkerId, at: Timestamp) -> Result<(), Failure> {
+    let leases: Vec<Lease> = tx.read(&LEASE, Rows::from_iter([[worker.uuid().into()]])).await?;
+    if leases.iter().any(|lease| lease.lease_until > micros(at)) { Ok(()) } else { Err(Failure::missing("valid worker lease")) }
 }
 
-async fn runs_of(tx: &WriteTx, sql: &str, limit: u64) -> Result<Vec<run::Model>, Failure> {
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let statement = Statement::from_sql_and_values(tx.get_database_backend(), sql, [limit.into()]);
-    Ok(run::Entity::find().from_raw_sql(statement).all(&**tx).await?)
+async fn runs_of(tx: &mut RowTx, statement: &RowStatement, limit: u64) -> Result<Vec<run::Model>, Failure> {
+    tx.read(statement, Rows::from_iter([[count(limit).into()]])).await
 }
 
 /// Held runs whose holder is gone, oldest first, and the holders found dead by their locks.
 async fn orphans(
-    tx: &WriteTx,
+    tx: &mut RowTx,
     locks: &WorkerLocks,
     worker: WorkerId,
     at: Timestamp,
     limit: u32,
 ) -> Result<(Vec<run::Model>, Vec<WorkerId>), Failure> {
-    let statement = Statement::from_string(tx.get_database_backend(), HOLDERS);
     let (mut gone, mut living, mut is_some_left) = (Vec::new(), Vec::new(), false);
-    for row in tx.query_all_raw(statement).await? {
-        let holder = Holder::from_query_result(&row, "")?;
+    for holder in tx.read::<Holder>(&HOLDERS, Rows::none_needed()).await? {
         match holder.worker_id {
             None => is_some_left = true,
             Some(id) if id == worker.uuid() => {}
@@ -100,31 +121,25 @@ async fn orphans(
     let dead = locks.dead_of(&living);
     for id in &dead {
         tracing::info!(worker = %id, "the worker's process is gone; its runs are taken over");
-        end_lease(tx, id.uuid()).await?;
         gone.push(id.uuid());
     }
-    let mut rows = if is_some_left { runs_of(tx, LEFT, u64::from(limit)).await? } else { Vec::new() };
+    tx.execute(&END_LEASES, dead.iter().map(|id| [id.uuid().into(), 0_i64.into()]).collect()).await?;
+    let mut rows = if is_some_left { runs_of(tx, &LEFT, u64::from(limit)).await? } else { Vec::new() };
     if !gone.is_empty() {
-        rows.extend(HELD_BY.read::<run::Model>(&**tx, gone.into_iter().map(|id| [id.into()]).collect()).await?);
+        rows.extend(tx.read::<run::Model>(&HELD_BY, gone.into_iter().map(|id| [id.into()]).collect()).await?);
     }
     rows.sort_by_key(|row| (row.queued_at, row.id));
     rows.truncate(limit as usize);
     Ok((rows, dead))
 }
 
-async fn end_lease(tx: &WriteTx, worker: Uuid) -> Result<(), Failure> {
-    let sql = "UPDATE workers SET lease_until = 0 WHERE id = ?";
-    tx.execute_raw(Statement::from_sql_and_values(tx.get_database_backend(), sql, [Value::from(worker)])).await?;
-    Ok(())
-}
-
 /// Makes the runs the worker's.
-async fn take(tx: &WriteTx, rows: Vec<run::Model>, worker: WorkerId, at: Timestamp) -> Result<Vec<Claim>, Failure> {
+async fn take(tx: &mut RowTx, rows: Vec<run::Model>, worker: WorkerId, at: Timestamp) -> Result<Vec<Claim>, Failure> {
     if rows.is_empty() {
         return Ok(Vec::new());
     }
-    let mut steps: HashMap<Uuid, Vec<run_step::Model>> = HashMap::new();
-    for step in STEPS.read::<run_step::Model>(&**tx, rows.iter().map(|row| [row.id.into()]).collect()).await? {
+    let mut steps: HashMap<_, Vec<run_step::Model>> = HashMap::new();
+    for step in tx.read::<run_step::Model>(&STEPS, rows.iter().map(|row| [row.id.into()]).collect()).await? {
         steps.entry(step.run_id).or_default().push(step);
     }
     let (mut seen, mut writes, mut claims) = (Seen::default(), RunWrites::default(), Vec::with_capacity(rows.len()));

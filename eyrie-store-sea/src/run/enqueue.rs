@@ -11,60 +11,79 @@ use eyrie_core::{
     model::{Run, RunEvent, RunEventBody, RunRow, Step},
     store::{Enqueue, Enqueued, EventRow, RequestKey},
 };
-use sea_orm::{FromQueryResult, Value, prelude::Uuid};
+use sea_orm::prelude::Uuid as Id;
 
 use crate::{
     audit,
     entity::{
-        audit_entry,
         column::{hash, micros},
         request_key, run,
     },
     error::Failure,
-    row_statement::{RowStatement, Rows},
+    rows::{
+        Cell, FromRow,
+        Kind::{Bool, Bytes, Int, Text, Uuid},
+        RowStatement, RowTx, Rows, from_row,
+    },
     run::write::{insert_events, insert_steps},
     store::{SeaStore, now},
-    writer::{Class, WriteTx},
+    writer::Class,
 };
 
-const KEYS: RowStatement =
-    RowStatement { columns: "request_key", then: "SELECT k.* FROM v CROSS JOIN request_keys k WHERE k.request_key = v.request_key" };
-const KEEP_KEYS: RowStatement = RowStatement {
-    columns: "request_key,content,run_id,created_at",
-    then: "INSERT INTO request_keys (request_key, content, run_id, created_at) \
-        SELECT request_key, content, run_id, created_at FROM v WHERE request_key IS NOT NULL",
-};
-const RUNS: RowStatement = RowStatement { columns: "id", then: "SELECT r.* FROM v CROSS JOIN runs r WHERE r.id = v.id" };
-const DEPLOYMENTS: RowStatement = RowStatement {
-    columns: "id",
-    then: "SELECT d.id, EXISTS (SELECT 1 FROM runs c WHERE c.deployment_id = d.id AND c.finished_at IS NULL \
-        AND (c.state <> 'queued' OR c.ready)) AS has_current FROM v CROSS JOIN deployments d WHERE d.id = v.id",
-};
-const KEEP_PLANS: RowStatement = RowStatement {
-    columns: "hash,json",
-    then: "INSERT INTO plans (hash, json) SELECT hash, json FROM v WHERE hash IS NOT NULL ON CONFLICT (hash) DO NOTHING",
-};
-const KEEP_RUNS: RowStatement = RowStatement {
-    columns: "id,project_id,deployment_id,kind,state,message,requested_by,origin,context,plan_hash,first_steps,step_count,ready,\
-        worker_id,epoch,last_seq,queued_at,started_at,finished_at,release_id,log_size",
-    then: "INSERT INTO runs (id, project_id, deployment_id, kind, state, message, requested_by, origin, context, plan_hash, first_steps, \
-        step_count, ready, worker_id, epoch, last_seq, queued_at, started_at, finished_at, release_id, log_size) SELECT id, project_id, \
-        deployment_id, kind, state, message, requested_by, origin, context, plan_hash, first_steps, step_count, ready, worker_id, epoch, \
-        last_seq, queued_at, started_at, finished_at, release_id, log_size FROM v WHERE id IS NOT NULL",
-};
+static KEYS: RowStatement =
+    RowStatement::select(request_key::Model::COLUMNS, "request_keys", &[("request_key", Text)], "");
+static KEEP_KEYS: RowStatement =
+    RowStatement::insert("request_keys", &[("request_key", Text), ("content", Bytes), ("run_id", Uuid), ("created_at", Int)], "");
+static RUNS: RowStatement = RowStatement::select(run::Model::COLUMNS, "runs", &[("id", Uuid)], "");
+static DEPLOYMENTS: RowStatement = RowStatement::select(Place::COLUMNS, "deployments", &[("id", Uuid)], "");
+static KEEP_PLANS: RowStatement = RowStatement::insert("plans", &[("hash", Bytes), ("json", Text)], "ON CONFLICT (hash) DO NOTHING");
+static KEEP_RUNS: RowStatement = RowStatement::insert(
+    "runs",
+    &[
+        ("id", Uuid),
+        ("project_id", Uuid),
+        ("deployment_id", Uuid),
+        ("kind", Text),
+        ("state", Text),
+        ("message", Text),
+        ("requested_by", Text),
+        ("origin", Text),
+        ("context", Text),
+        ("plan_hash", Bytes),
+        ("first_steps", Text),
+        ("step_count", Int),
+        ("ready", Bool),
+        ("worker_id", Uuid),
+        ("epoch", Int),
+        ("last_seq", Int),
+        ("queued_at", Int),
+        ("started_at", Int),
+        ("finished_at", Int),
+        ("release_id", Uuid),
+        ("log_size", Int),
+    ],
+    "",
+);
+static IDS: RowStatement = RowStatement::select(TakenId::COLUMNS, "runs", &[("id", Uuid)], "");
 
-const IDS: RowStatement = RowStatement { columns: "id", then: "SELECT r.id FROM v CROSS JOIN runs r WHERE r.id = v.id" };
-
-#[derive(Debug, FromQueryResult)]
+#[derive(Debug)]
 struct TakenId {
-    id: Uuid,
+    id: Id,
 }
 
-#[derive(Debug, FromQueryResult)]
+from_row!(TakenId { id });
+
+#[derive(Debug)]
 struct Place {
-    id: Uuid,
+    id: Id,
     has_current: bool,
 }
+
+from_row!(Place {
+    id,
+    has_current = "EXISTS (SELECT 1 FROM runs c WHERE c.deployment_id = deployments.id AND c.finished_at IS NULL \
+        AND (c.state <> 'queued' OR c.ready))",
+});
 
 /// What is known about keys: what the request said, and the run that it made.
 type Keys = HashMap<String, ([u8; 32], Run)>;
@@ -76,11 +95,11 @@ pub(super) async fn enqueue(store: &SeaStore, runs: &[Enqueue]) -> Result<Vec<Re
     }
     let runs = runs.to_vec();
     store
-        .write(Class::Engine, "enqueue", move |tx| async move {
+        .rows(Class::Engine, "enqueue", move |mut tx| async move {
             let at = now();
-            let mut keys = known_keys(&tx, &runs).await?;
-            let mut places = places(&tx, &runs).await?;
-            let mut ids = taken_ids(&tx, &runs).await?;
+            let mut keys = known_keys(&mut tx, &runs).await?;
+            let mut places = places(&mut tx, &runs).await?;
+            let mut ids = taken_ids(&mut tx, &runs).await?;
             let mut answers = Vec::with_capacity(runs.len());
             let mut new = Vec::new();
             for request in &runs {
@@ -91,7 +110,7 @@ pub(super) async fn enqueue(store: &SeaStore, runs: &[Enqueue]) -> Result<Vec<Re
                 answers.push(answer.map_err(|failure| failure.into_error("enqueue")));
             }
             if !new.is_empty() {
-                keep(&tx, &new, at).await?;
+                keep(&mut tx, &new, at).await?;
                 tx.commit().await?;
             }
             Ok(answers)
@@ -103,8 +122,8 @@ fn queue_one(
     request: &Enqueue,
     at: Timestamp,
     keys: &mut Keys,
-    places: &mut HashMap<Uuid, bool>,
-    ids: &mut HashSet<Uuid>,
+    places: &mut HashMap<Id, bool>,
+    ids: &mut HashSet<Id>,
 ) -> Result<Enqueued, Failure> {
     if let Some(RequestKey { key, content }) = &request.request_key
         && let Some((kept, run)) = keys.get(key)
@@ -127,12 +146,12 @@ fn queue_one(
     Ok(Enqueued { run, is_new: true })
 }
 
-async fn known_keys(tx: &WriteTx, requests: &[Enqueue]) -> Result<Keys, Failure> {
+async fn known_keys(tx: &mut RowTx, requests: &[Enqueue]) -> Result<Keys, Failure> {
     let asked: HashSet<&str> = requests.iter().filter_map(|request| Some(request.request_key.as_ref()?.key.as_str())).collect();
-    let kept: Vec<request_key::Model> = KEYS.read(&**tx, asked.into_iter().map(|key| [Value::from(key)]).collect()).await?;
-    let rows: Rows = kept.iter().map(|key| [Value::from(key.run_id)]).collect();
+    let kept: Vec<request_key::Model> = tx.read(&KEYS, asked.into_iter().map(|key| [Cell::from(key)]).collect()).await?;
+    let rows: Rows = kept.iter().map(|key| [Cell::from(key.run_id)]).collect();
     let mut runs = HashMap::new();
-    for row in RUNS.read::<run::Model>(&**tx, rows).await? {
+    for row in tx.read::<run::Model>(&RUNS, rows).await? {
         let run = Run::try_from(row)?;
         runs.insert(run.id, run);
     }
@@ -146,25 +165,25 @@ async fn known_keys(tx: &WriteTx, requests: &[Enqueue]) -> Result<Keys, Failure>
 }
 
 /// The deployments that exist, and whether a run of theirs has its turn.
-async fn places(tx: &WriteTx, requests: &[Enqueue]) -> Result<HashMap<Uuid, bool>, Failure> {
+async fn places(tx: &mut RowTx, requests: &[Enqueue]) -> Result<HashMap<Id, bool>, Failure> {
     let asked: HashSet<DeploymentId> = requests.iter().map(|request| request.run.deployment_id).collect();
-    let rows = asked.into_iter().map(|deployment| [Value::from(deployment.uuid())]).collect();
-    let found: Vec<Place> = DEPLOYMENTS.read(&**tx, rows).await?;
+    let rows = asked.into_iter().map(|deployment| [Cell::from(deployment.uuid())]).collect();
+    let found: Vec<Place> = tx.read(&DEPLOYMENTS, rows).await?;
     Ok(found.into_iter().map(|place| (place.id, place.has_current)).collect())
 }
 
 /// The ids that other runs have already.
-async fn taken_ids(tx: &WriteTx, requests: &[Enqueue]) -> Result<HashSet<Uuid>, Failure> {
-    let rows = requests.iter().map(|request| [Value::from(request.run.id.uuid())]).collect();
-    let found: Vec<TakenId> = IDS.read(&**tx, rows).await?;
+async fn taken_ids(tx: &mut RowTx, requests: &[Enqueue]) -> Result<HashSet<Id>, Failure> {
+    let rows = requests.iter().map(|request| [Cell::from(request.run.id.uuid())]).collect();
+    let found: Vec<TakenId> = tx.read(&IDS, rows).await?;
     Ok(found.into_iter().map(|run| run.id).collect())
 }
 
-async fn keep(tx: &WriteTx, new: &[(&Enqueue, Run)], at: Timestamp) -> Result<(), Failure> {
+async fn keep(tx: &mut RowTx, new: &[(&Enqueue, Run)], at: Timestamp) -> Result<(), Failure> {
     let plans: HashMap<_, _> = new.iter().map(|(request, run)| (run.plan_hash, request.plan_json.as_str())).collect();
     let plans: Rows = plans.into_iter().map(|(hash, json)| [hash.as_bytes().to_vec().into(), json.into()]).collect();
-    KEEP_PLANS.execute(&**tx, plans).await?;
-    KEEP_RUNS.execute(&**tx, new.iter().map(|(_, run)| row(run::Model::from(run))).collect()).await?;
+    tx.execute(&KEEP_PLANS, plans).await?;
+    tx.execute(&KEEP_RUNS, new.iter().map(|(_, run)| row(run::Model::from(run))).collect()).await?;
     let steps: Vec<&Step> = new.iter().flat_map(|(request, _)| &request.steps).collect();
     insert_steps(tx, steps.into_iter()).await?;
     let events: Vec<EventRow> = new.iter().map(|(_, run)| queued(run, at)).collect();
@@ -174,8 +193,8 @@ async fn keep(tx: &WriteTx, new: &[(&Enqueue, Run)], at: Timestamp) -> Result<()
         .filter_map(|(request, run)| Some((request.request_key.as_ref()?, run)))
         .map(|(key, run)| [key.key.as_str().into(), key.content.to_vec().into(), run.id.uuid().into(), micros(at).into()])
         .collect();
-    KEEP_KEYS.execute(&**tx, keys).await?;
-    audit::keep_all(tx, new.iter().map(|(request, _)| audit_entry::Model::from(&request.audit))).await
+    tx.execute(&KEEP_KEYS, keys).await?;
+    audit::keep_all(tx, new.iter().map(|(request, _)| &request.audit)).await
 }
 
 fn queued(run: &Run, at: Timestamp) -> EventRow {
@@ -190,7 +209,7 @@ fn queued(run: &Run, at: Timestamp) -> EventRow {
     EventRow { event: Arc::new(event), command: None, report_id: None }
 }
 
-fn row(run: run::Model) -> [Value; 21] {
+fn row(run: run::Model) -> [Cell; 21] {
     [
         run.id.into(),
         run.project_id.into(),

@@ -6,63 +6,82 @@ use std::{
 };
 
 use eyrie_core::{
-    id::{CommandId, RunId},
-    model::{Run, RunEvent, Step, StepIndex, StepState},
+    Timestamp,
+    id::{CommandId, ReleaseId, RunId, WorkerId},
+    model::{Run, RunEvent, RunState, Step, StepIndex, StepState},
     store::{Needs, RunView},
 };
-use sea_orm::{FromQueryResult, Value, prelude::Uuid};
+use sea_orm::prelude::Uuid;
 
 use crate::{
     entity::{run, run_event, run_step},
     error::Failure,
-    row_statement::{RowStatement, Rows},
-    writer::WriteTx,
+    rows::{Cell, FromRow, Kind, RowStatement, RowTx, Rows, from_row},
 };
 
-macro_rules! step_columns {
-    () => {
-        "SELECT s.run_id, s.idx, s.name, s.parent, s.state, s.attempt, s.message, s.started_at, s.finished_at, s.next_attempt_at, \
-            s.deadline_at, s.reported, s.handle IS NOT NULL AS has_handle FROM v CROSS JOIN run_steps s WHERE "
-    };
-}
+const RUN: (&str, Kind) = ("run_id", Kind::Uuid);
 
-const RUNS: RowStatement = RowStatement {
-    columns: "id",
-    then: "SELECT r.id, r.project_id, r.deployment_id, r.kind, r.state, r.message, r.origin, r.plan_hash, r.step_count, r.ready, \
-        r.worker_id, r.epoch, r.last_seq, r.queued_at, r.started_at, r.finished_at, r.release_id \
-        FROM v CROSS JOIN runs r WHERE r.id = v.id",
-};
-const STEPS: RowStatement = RowStatement { columns: "run_id,idx", then: concat!(step_columns!(), "s.run_id = v.run_id AND s.idx = v.idx") };
-const UNFINISHED: RowStatement =
-    RowStatement { columns: "run_id", then: concat!(step_columns!(), "s.run_id = v.run_id AND s.state IN ('pending', 'running')") };
-const OPEN_REPORTS: RowStatement = RowStatement {
-    columns: "run_id",
-    then: concat!(step_columns!(), "s.run_id = v.run_id AND s.parent IS NOT NULL AND s.state IN ('pending', 'running')"),
-};
-const NAMED_REPORTS: RowStatement = RowStatement {
-    columns: "run_id,name",
-    then: concat!(
-        step_columns!(),
-        "s.run_id = v.run_id AND s.name = v.name AND s.parent IS NOT NULL AND s.state IN ('pending', 'running')"
-    ),
-};
-const REPORT_IDS: RowStatement = RowStatement {
-    columns: "run_id,report_id",
-    then: "SELECT e.run_id, e.report_id FROM v CROSS JOIN run_events e \
-        WHERE e.run_id = v.run_id AND e.report_id = v.report_id AND e.report_id IS NOT NULL",
-};
-const WRITTEN: RowStatement = RowStatement {
-    columns: "run_id,command_id",
-    then: "SELECT e.* FROM v CROSS JOIN run_events e WHERE e.run_id = v.run_id AND e.command_id = v.command_id",
-};
+static RUNS: RowStatement = RowStatement::select(run::Head::COLUMNS, "runs", &[("id", Kind::Uuid)], "");
+static STEPS: RowStatement = RowStatement::select(run_step::Head::COLUMNS, "run_steps", &[RUN, ("idx", Kind::Int)], "");
+static UNFINISHED: RowStatement =
+    RowStatement::select(run_step::Head::COLUMNS, "run_steps", &[RUN], "AND state IN ('pending', 'running')");
+static OPEN_REPORTS: RowStatement =
+    RowStatement::select(run_step::Head::COLUMNS, "run_steps", &[RUN], "AND parent IS NOT NULL AND state IN ('pending', 'running')");
+static NAMED_REPORTS: RowStatement = RowStatement::select(
+    run_step::Head::COLUMNS,
+    "run_steps",
+    &[RUN, ("name", Kind::Text)],
+    "AND parent IS NOT NULL AND state IN ('pending', 'running')",
+);
+static REPORT_IDS: RowStatement =
+    RowStatement::select(ReportId::COLUMNS, "run_events", &[RUN, ("report_id", Kind::Text)], "AND report_id IS NOT NULL");
+static WRITTEN: RowStatement = RowStatement::select(run_event::Model::COLUMNS, "run_events", &[RUN, ("command_id", Kind::Uuid)], "");
 
 /// What was read, as far as it must still be so when it is written.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
-    /// Epoch and latest event of each run.
-    pub(super) runs: HashMap<RunId, (u64, u64)>,
+    /// The runs.
+    pub(super) runs: HashMap<RunId, SeenRun>,
     /// State, attempt and whether there is a handle, of each step.
     pub(super) steps: HashMap<(RunId, StepIndex), SeenStep>,
+}
+
+/// What was read of a run: the columns that commands change.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct SeenRun {
+    pub(super) epoch: u64,
+    pub(super) last_seq: u64,
+    state: RunState,
+    message: String,
+    ready: bool,
+    worker_id: Option<WorkerId>,
+    started_at: Option<Timestamp>,
+    finished_at: Option<Timestamp>,
+    release_id: Option<ReleaseId>,
+}
+
+impl SeenRun {
+    /// Whether nothing of the run has changed since but how many events and steps it has.
+    pub(super) fn only_grew(&self, run: &Run) -> bool {
+        let now = Self::from(run);
+        Self { last_seq: self.last_seq, ..now } == *self
+    }
+}
+
+impl From<&Run> for SeenRun {
+    fn from(run: &Run) -> Self {
+        Self {
+            epoch: run.epoch,
+            last_seq: run.last_seq,
+            state: run.state,
+            message: run.message.clone(),
+            ready: run.ready,
+            worker_id: run.worker_id,
+            started_at: run.started_at,
+            finished_at: run.finished_at,
+            release_id: run.release_id,
+        }
+    }
 }
 
 /// What was read of a step.
@@ -76,7 +95,7 @@ pub(super) struct SeenStep {
 impl Seen {
     /// Remembers a run.
     pub(super) fn run(&mut self, run: &Run) {
-        self.runs.insert(run.id, (run.epoch, run.last_seq));
+        self.runs.insert(run.id, run.into());
     }
 
     /// Remembers a step.
@@ -85,17 +104,19 @@ impl Seen {
     }
 }
 
-#[derive(Debug, FromQueryResult)]
+#[derive(Debug)]
 struct ReportId {
     run_id: Uuid,
     report_id: String,
 }
 
+from_row!(ReportId { run_id, report_id });
+
 /// Reads what the commands need. Runs that do not exist have no view.
-pub(super) async fn load(tx: &WriteTx, needs: &Needs) -> Result<(BTreeMap<RunId, RunView>, Seen), Failure> {
+pub(super) async fn load(tx: &mut RowTx, needs: &Needs) -> Result<(BTreeMap<RunId, RunView>, Seen), Failure> {
     let mut seen = Seen::default();
     let mut views = BTreeMap::new();
-    for row in RUNS.read::<run::Head>(&**tx, ids(needs.runs.iter())).await? {
+    for row in tx.read::<run::Head>(&RUNS, ids(needs.runs.iter())).await? {
         let run = Run::try_from(row)?;
         seen.run(&run);
         views.insert(run.id, RunView::new(run));
@@ -103,15 +124,15 @@ pub(super) async fn load(tx: &WriteTx, needs: &Needs) -> Result<(BTreeMap<RunId,
     let places = needs.steps.iter().map(|(run, index)| [run.uuid().into(), i64::from(index.get()).into()]).collect();
     let named = needs.named_reports.iter().filter(|(run, _)| !needs.unfinished.contains(run));
     let named = named.map(|(run, name)| [run.uuid().into(), name.as_str().into()]).collect();
-    for (statement, rows) in [(STEPS, places), (UNFINISHED, ids(needs.unfinished.iter())), (NAMED_REPORTS, named)] {
+    for (statement, rows) in [(&STEPS, places), (&UNFINISHED, ids(needs.unfinished.iter())), (&NAMED_REPORTS, named)] {
         load_steps(tx, statement, rows, &mut views, &mut seen).await?;
     }
     // Most steps never report any: their rows say so.
     let has_reported = |run: &&RunId| views.get(run).is_some_and(|view| view.steps.values().any(|step| step.reported > 0));
     let reports = ids(needs.unfinished_reports.difference(&needs.unfinished).filter(has_reported));
-    load_steps(tx, OPEN_REPORTS, reports, &mut views, &mut seen).await?;
+    load_steps(tx, &OPEN_REPORTS, reports, &mut views, &mut seen).await?;
     let reported = needs.report_ids.iter().map(|(run, id)| [run.uuid().into(), id.as_str().into()]).collect();
-    for row in REPORT_IDS.read::<ReportId>(&**tx, reported).await? {
+    for row in tx.read::<ReportId>(&REPORT_IDS, reported).await? {
         if let Some(view) = views.get_mut(&RunId::from_uuid(row.run_id)) {
             view.report_ids.insert(row.report_id);
         }
@@ -121,17 +142,17 @@ pub(super) async fn load(tx: &WriteTx, needs: &Needs) -> Result<(BTreeMap<RunId,
 }
 
 fn ids<'a>(runs: impl Iterator<Item = &'a RunId>) -> Rows {
-    runs.map(|run| [Value::from(run.uuid())]).collect()
+    runs.map(|run| [Cell::from(run.uuid())]).collect()
 }
 
 async fn load_steps(
-    tx: &WriteTx,
-    statement: RowStatement,
+    tx: &mut RowTx,
+    statement: &RowStatement,
     rows: Rows,
     views: &mut BTreeMap<RunId, RunView>,
     seen: &mut Seen,
 ) -> Result<(), Failure> {
-    for row in statement.read::<run_step::Head>(&**tx, rows).await? {
+    for row in tx.read::<run_step::Head>(statement, rows).await? {
         let has_handle = row.has_handle();
         let step = Step::try_from(row)?;
         if let Some(view) = views.get_mut(&step.run_id) {
@@ -143,9 +164,9 @@ async fn load_steps(
 }
 
 /// The events of commands that were sent before.
-async fn load_written(tx: &WriteTx, needs: &Needs, views: &mut BTreeMap<RunId, RunView>) -> Result<(), Failure> {
+async fn load_written(tx: &mut RowTx, needs: &Needs, views: &mut BTreeMap<RunId, RunView>) -> Result<(), Failure> {
     let rows = needs.commands.iter().map(|(run, command)| [run.uuid().into(), command.uuid().into()]).collect();
-    for row in WRITTEN.read::<run_event::Model>(&**tx, rows).await? {
+    for row in tx.read::<run_event::Model>(&WRITTEN, rows).await? {
         let Some(command) = row.command_id.map(CommandId::from_uuid) else { continue };
         let event = RunEvent::try_from(row)?;
         if let Some(view) = views.get_mut(&event.run_id) {

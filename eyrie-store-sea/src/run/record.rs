@@ -9,9 +9,10 @@ use eyrie_core::{
 
 use crate::{
     error::Failure,
+    rows::RowTx,
     run::{load::load, write::write},
     store::{SeaStore, now},
-    writer::{Class, WriteTx},
+    writer::Class,
 };
 
 /// How often a batch is begun anew when its rows changed while it was applied.
@@ -26,7 +27,7 @@ pub(super) async fn record(store: &SeaStore, commands: &[Command]) -> Result<Vec
     let mut outcome = Err(Failure::Raced);
     for _ in 0..ATTEMPTS {
         let batch = Arc::clone(&commands);
-        outcome = store.writer().attempt(Class::Engine, move |tx| apply(tx, batch)).await;
+        outcome = store.writer().rows(Class::Engine, move |tx| apply(tx, batch)).await;
         if !matches!(outcome, Err(Failure::Raced)) {
             break;
         }
@@ -34,8 +35,8 @@ pub(super) async fn record(store: &SeaStore, commands: &[Command]) -> Result<Vec
     outcome.map_err(|failure| failure.into_error("record"))
 }
 
-async fn apply(tx: WriteTx, commands: Arc<[Command]>) -> Result<Vec<Result<Recorded, RecordError>>, Failure> {
-    let (views, seen) = load(&tx, &Needs::of(&commands)).await?;
+async fn apply(mut tx: RowTx, commands: Arc<[Command]>) -> Result<Vec<Result<Recorded, RecordError>>, Failure> {
+    let (views, seen) = load(&mut tx, &Needs::of(&commands)).await?;
     let at = now();
     let mut batch = RunBatch::new(views.into_values(), at);
     let answers = commands.iter().map(|command| batch.apply(command)).collect();
@@ -43,7 +44,7 @@ async fn apply(tx: WriteTx, commands: Arc<[Command]>) -> Result<Vec<Result<Recor
     if writes.runs.is_empty() {
         return Ok(answers);
     }
-    write(&tx, &seen, writes, at).await?;
+    write(&mut tx, &seen, writes, at).await?;
     tx.commit().await?;
     Ok(answers)
 }

@@ -1,164 +1,246 @@
 //! Writing what became of a batch, in a few statements whatever its size.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use eyrie_core::{
     Timestamp,
-    id::{DeploymentId, ProjectId},
-    model::{DeployedService, Run, Step},
+    id::{DeploymentId, ProjectId, ReleaseId, WorkerId},
+    model::{DeployedService, Release, Run, Step},
     store::{EventRow, Outcome, RunWrites, deployed_after},
 };
-use sea_orm::{EntityTrait, IntoActiveModel, Value, sea_query::OnConflict};
 
 use crate::{
     audit,
     entity::{
-        audit_entry,
         column::{count, json, maybe_micros},
         deployed_service, release, run_event, run_step,
     },
     error::Failure,
-    row_statement::{RowStatement, Rows},
+    rows::{
+        Cell, FromRow,
+        Kind::{Bool, Bytes, Int, Text, Uuid},
+        RowStatement, RowTx, Rows,
+    },
     run::load::Seen,
-    writer::WriteTx,
 };
 
-const UPDATE_RUNS: RowStatement = RowStatement {
-    columns: "id,old_epoch,old_seq,state,message,step_count,ready,worker_id,epoch,last_seq,started_at,finished_at,release_id",
-    then: "UPDATE runs SET state = v.state, message = v.message, step_count = v.step_count, ready = v.ready, worker_id = v.worker_id, \
-        epoch = v.epoch, last_seq = v.last_seq, started_at = v.started_at, finished_at = v.finished_at, release_id = v.release_id \
-        FROM v WHERE runs.id = v.id AND runs.epoch = v.old_epoch AND runs.last_seq = v.old_seq",
-};
-const UPDATE_STEPS: RowStatement = RowStatement {
-    columns: "run_id,idx,old_state,old_attempt,state,attempt,message,started_at,finished_at,next_attempt_at,deadline_at,reported",
-    then: "UPDATE run_steps SET state = v.state, attempt = v.attempt, message = v.message, started_at = v.started_at, \
-        finished_at = v.finished_at, next_attempt_at = v.next_attempt_at, deadline_at = v.deadline_at, reported = v.reported \
-        FROM v WHERE run_steps.run_id = v.run_id AND run_steps.idx = v.idx \
-        AND run_steps.state = v.old_state AND run_steps.attempt = v.old_attempt",
-};
-/// Output and handle are kept out of the other statement: they may be large and change seldom.
-const UPDATE_VALUES: RowStatement = RowStatement {
-    columns: "run_id,idx,output,sets_handle,handle",
-    then: "UPDATE run_steps SET output = COALESCE(v.output, run_steps.output), \
-        handle = CASE WHEN v.sets_handle = 1 THEN v.handle ELSE run_steps.handle END \
-        FROM v WHERE run_steps.run_id = v.run_id AND run_steps.idx = v.idx",
-};
-const INSERT_STEPS: RowStatement = RowStatement {
-    columns: "run_id,idx,name,parent,state,attempt,message,output,started_at,finished_at,next_attempt_at,deadline_at,handle,reported",
-    then: "INSERT INTO run_steps (run_id, idx, name, parent, state, attempt, message, output, started_at, finished_at, \
-        next_attempt_at, deadline_at, handle, reported) SELECT run_id, idx, name, parent, state, attempt, message, output, started_at, \
-        finished_at, next_attempt_at, deadline_at, handle, reported FROM v WHERE run_id IS NOT NULL",
-};
-const INSERT_EVENTS: RowStatement = RowStatement {
-    columns: "run_id,project_id,seq,at,epoch,kind,state,step,name,parent,attempt,message,command_id,report_id",
-    then: "INSERT INTO run_events (run_id, project_id, seq, at, epoch, kind, state, step, name, parent, attempt, message, command_id, \
-        report_id) SELECT run_id, project_id, seq, at, epoch, kind, state, step, name, parent, attempt, message, command_id, report_id \
-        FROM v WHERE run_id IS NOT NULL",
-};
+static UPDATE_RUNS: RowStatement = RowStatement::update(
+    "runs",
+    3,
+    &[
+        ("id", Uuid),
+        ("epoch", Int),
+        ("last_seq", Int),
+        ("state", Text),
+        ("message", Text),
+        ("step_count", Int),
+        ("ready", Bool),
+        ("worker_id", Uuid),
+        ("epoch", Int),
+        ("last_seq", Int),
+        ("started_at", Int),
+        ("finished_at", Int),
+        ("release_id", Uuid),
+    ],
+);
+/// For most transitions of steps: it touches no column that is in an index.
+static GROW_RUNS: RowStatement =
+    RowStatement::update("runs", 3, &[("id", Uuid), ("epoch", Int), ("last_seq", Int), ("last_seq", Int), ("step_count", Int)]);
+static UPDATE_STEPS: RowStatement = RowStatement::update(
+    "run_steps",
+    4,
+    &[
+        ("run_id", Uuid),
+        ("idx", Int),
+        ("state", Text),
+        ("attempt", Int),
+        ("state", Text),
+        ("attempt", Int),
+        ("message", Text),
+        ("started_at", Int),
+        ("finished_at", Int),
+        ("next_attempt_at", Int),
+        ("deadline_at", Int),
+        ("reported", Int),
+    ],
+);
+/// Outputs and handles are kept out of the other statement: they may be large and change seldom.
+static SET_OUTPUTS: RowStatement = RowStatement::update("run_steps", 2, &[("run_id", Uuid), ("idx", Int), ("output", Text)]);
+static SET_HANDLES: RowStatement = RowStatement::update("run_steps", 2, &[("run_id", Uuid), ("idx", Int), ("handle", Text)]);
+static INSERT_STEPS: RowStatement = RowStatement::insert(
+    "run_steps",
+    &[
+        ("run_id", Uuid),
+        ("idx", Int),
+        ("name", Text),
+        ("parent", Int),
+        ("state", Text),
+        ("attempt", Int),
+        ("message", Text),
+        ("output", Text),
+        ("started_at", Int),
+        ("finished_at", Int),
+        ("next_attempt_at", Int),
+        ("deadline_at", Int),
+        ("handle", Text),
+        ("reported", Int),
+    ],
+    "",
+);
+static INSERT_EVENTS: RowStatement = RowStatement::insert(
+    "run_events",
+    &[
+        ("run_id", Uuid),
+        ("project_id", Uuid),
+        ("seq", Int),
+        ("at", Int),
+        ("epoch", Int),
+        ("kind", Text),
+        ("state", Text),
+        ("step", Int),
+        ("name", Text),
+        ("parent", Int),
+        ("attempt", Int),
+        ("message", Text),
+        ("command_id", Uuid),
+        ("report_id", Text),
+    ],
+    "",
+);
+static INSERT_RELEASES: RowStatement = RowStatement::insert(
+    "releases",
+    &[("id", Uuid), ("deployment_id", Uuid), ("run_id", Uuid), ("plan_hash", Bytes), ("config", Text), ("created_at", Int)],
+    "",
+);
+static SET_DEPLOYED: RowStatement = RowStatement::insert(
+    "deployed_services",
+    &[
+        ("id", Uuid),
+        ("project_id", Uuid),
+        ("deployment_id", Uuid),
+        ("cluster_id", Uuid),
+        ("state", Text),
+        ("release_id", Uuid),
+        ("run_id", Uuid),
+        ("updated_at", Int),
+    ],
+    "ON CONFLICT (id) DO UPDATE SET state = excluded.state, release_id = excluded.release_id, run_id = excluded.run_id, \
+        updated_at = excluded.updated_at",
+);
 /// The next in the queue becomes ready, unless another run of the deployment has its turn.
-const FREE: RowStatement = RowStatement {
-    columns: "deployment_id",
-    then: "UPDATE runs SET ready = TRUE WHERE id IN (SELECT (SELECT q.id FROM runs q WHERE q.deployment_id = v.deployment_id \
-        AND q.finished_at IS NULL AND q.state = 'queued' ORDER BY q.queued_at, q.id LIMIT 1) FROM v WHERE NOT EXISTS \
-        (SELECT 1 FROM runs c WHERE c.deployment_id = v.deployment_id AND c.finished_at IS NULL AND (c.state <> 'queued' OR c.ready)))",
-};
-
+static FREE: RowStatement = RowStatement::written(
+    &[("deployment_id", Uuid)],
+    "UPDATE runs SET ready = TRUE WHERE id = (SELECT q.id FROM runs q WHERE q.deployment_id = ?1 AND q.finished_at IS NULL \
+        AND q.state = 'queued' ORDER BY q.queued_at, q.id LIMIT 1) AND NOT EXISTS (SELECT 1 FROM runs c WHERE c.deployment_id = ?1 \
+        AND c.finished_at IS NULL AND (c.state <> 'queued' OR c.ready))",
+);
 /// What runs on the machine itself because of these deployments.
-const DEPLOYED_HERE: RowStatement = RowStatement {
-    columns: "deployment_id",
-    then: "SELECT d.* FROM v CROSS JOIN deployed_services d WHERE d.deployment_id = v.deployment_id AND d.cluster_id IS NULL",
-};
+static DEPLOYED_HERE: RowStatement = RowStatement::select(
+    deployed_service::Model::COLUMNS,
+    "deployed_services",
+    &[("deployment_id", Uuid)],
+    "AND cluster_id IS NULL",
+);
 
 /// Writes everything, if what was read is still so; else [`Failure::Raced`].
-pub(super) async fn write(tx: &WriteTx, seen: &Seen, writes: RunWrites, at: Timestamp) -> Result<(), Failure> {
-    let projects: HashMap<DeploymentId, ProjectId> = writes.runs.iter().map(|run| (run.deployment_id, run.project_id)).collect();
-    update(tx, UPDATE_RUNS, writes.runs.iter().map(|run| run_row(seen, run)).collect::<Option<_>>()).await?;
-    update(tx, UPDATE_STEPS, writes.steps.iter().map(|step| step_row(seen, step)).collect::<Option<_>>()).await?;
-    update(tx, UPDATE_VALUES, Some(writes.steps.iter().filter_map(|step| value_row(seen, step)).collect())).await?;
+pub(super) async fn write(tx: &mut RowTx, seen: &Seen, writes: RunWrites, at: Timestamp) -> Result<(), Failure> {
+    let projects: HashMap<DeploymentId, ProjectId> = match writes.outcomes.is_empty() {
+        true => HashMap::new(),
+        false => writes.runs.iter().map(|run| (run.deployment_id, run.project_id)).collect(),
+    };
+    update_runs(tx, seen, &writes.runs).await?;
+    update_steps(tx, seen, &writes.steps).await?;
     insert_steps(tx, writes.new_steps.iter()).await?;
     insert_events(tx, writes.events.iter()).await?;
-    settle(tx, &writes.outcomes, &projects, at).await?;
-    if !writes.audit.is_empty() {
-        audit::keep_all(tx, writes.audit.iter().map(audit_entry::Model::from)).await?;
+    if !writes.outcomes.is_empty() {
+        settle(tx, &writes.outcomes, &projects, at).await?;
     }
-    FREE.execute(&**tx, writes.freed.iter().map(|deployment| [deployment.uuid().into()]).collect()).await?;
+    audit::keep_all(tx, writes.audit.iter()).await?;
+    tx.execute(&FREE, writes.freed.iter().map(|deployment| [deployment.uuid().into()]).collect()).await?;
     Ok(())
 }
 
 /// Adds steps.
-pub(super) async fn insert_steps<'a>(tx: &WriteTx, steps: impl Iterator<Item = &'a Step>) -> Result<(), Failure> {
-    INSERT_STEPS.execute(&**tx, steps.map(new_step_row).collect()).await?;
+pub(super) async fn insert_steps<'a>(tx: &mut RowTx, steps: impl Iterator<Item = &'a Step>) -> Result<(), Failure> {
+    tx.execute(&INSERT_STEPS, steps.map(new_step_row).collect()).await?;
     Ok(())
 }
 
 /// Adds events, in their order.
-pub(super) async fn insert_events<'a>(tx: &WriteTx, events: impl Iterator<Item = &'a EventRow>) -> Result<(), Failure> {
-    INSERT_EVENTS.execute(&**tx, events.map(event_row).collect()).await?;
+pub(super) async fn insert_events<'a>(tx: &mut RowTx, events: impl Iterator<Item = &'a EventRow>) -> Result<(), Failure> {
+    tx.execute(&INSERT_EVENTS, events.map(event_row).collect()).await?;
     Ok(())
 }
 
 /// Every row must hit, or somebody else was faster.
-async fn update(tx: &WriteTx, statement: RowStatement, rows: Option<Rows>) -> Result<(), Failure> {
-    let rows = rows.ok_or(Failure::Raced)?;
+async fn update(tx: &mut RowTx, statement: &RowStatement, rows: Rows) -> Result<(), Failure> {
     let wanted = rows.len() as u64;
-    if statement.execute(&**tx, rows).await? == wanted { Ok(()) } else { Err(Failure::Raced) }
+    if tx.execute(statement, rows).await? == wanted { Ok(()) } else { Err(Failure::Raced) }
 }
 
-fn run_row(seen: &Seen, run: &Run) -> Option<[Value; 13]> {
-    let (epoch, seq) = seen.runs.get(&run.id)?;
-    Some([
-        run.id.uuid().into(),
-        count(*epoch).into(),
-        count(*seq).into(),
-        run.state.as_str().into(),
-        run.message.as_str().into(),
-        i64::from(run.step_count).into(),
-        run.ready.into(),
-        run.worker_id.map(|worker| worker.uuid()).into(),
-        count(run.epoch).into(),
-        count(run.last_seq).into(),
-        maybe_micros(run.started_at).into(),
-        maybe_micros(run.finished_at).into(),
-        run.release_id.map(|release| release.uuid()).into(),
-    ])
-}
-
-fn step_row(seen: &Seen, step: &Step) -> Option<[Value; 12]> {
-    let before = seen.steps.get(&(step.run_id, step.index))?;
-    Some([
-        step.run_id.uuid().into(),
-        i64::from(step.index.get()).into(),
-        before.state.as_str().into(),
-        i64::from(before.attempt).into(),
-        step.state.as_str().into(),
-        i64::from(step.attempt).into(),
-        step.message.as_str().into(),
-        maybe_micros(step.started_at).into(),
-        maybe_micros(step.finished_at).into(),
-        maybe_micros(step.next_attempt_at).into(),
-        maybe_micros(step.deadline_at).into(),
-        i64::from(step.reported).into(),
-    ])
-}
-
-/// The output and handle of a step, if this batch set one or began an attempt that drops the handle of the one before. They
-/// are not read with the step, so what is missing here was not touched.
-fn value_row(seen: &Seen, step: &Step) -> Option<[Value; 5]> {
-    let before = seen.steps.get(&(step.run_id, step.index))?;
-    let sets_handle = step.handle.is_some() || (before.has_handle && before.attempt != step.attempt);
-    if step.output.is_none() && !sets_handle {
-        return None;
+async fn update_runs(tx: &mut RowTx, seen: &Seen, runs: &[Run]) -> Result<(), Failure> {
+    let (mut grown, mut changed) = (Rows::default(), Rows::default());
+    for run in runs {
+        let before = seen.runs.get(&run.id).ok_or(Failure::Raced)?;
+        let (id, epoch, seq) = (run.id.uuid().into(), count(before.epoch).into(), count(before.last_seq).into());
+        if before.only_grew(run) {
+            grown.push([id, epoch, seq, count(run.last_seq).into(), i64::from(run.step_count).into()]);
+            continue;
+        }
+        changed.push([
+            id,
+            epoch,
+            seq,
+            run.state.as_str().into(),
+            run.message.as_str().into(),
+            i64::from(run.step_count).into(),
+            run.ready.into(),
+            run.worker_id.map(WorkerId::uuid).into(),
+            count(run.epoch).into(),
+            count(run.last_seq).into(),
+            maybe_micros(run.started_at).into(),
+            maybe_micros(run.finished_at).into(),
+            run.release_id.map(ReleaseId::uuid).into(),
+        ]);
     }
-    Some([
-        step.run_id.uuid().into(),
-        i64::from(step.index.get()).into(),
-        step.output.as_ref().map(json).into(),
-        i64::from(sets_handle).into(),
-        step.handle.as_ref().map(json).into(),
-    ])
+    update(tx, &GROW_RUNS, grown).await?;
+    update(tx, &UPDATE_RUNS, changed).await
 }
 
-fn new_step_row(step: &Step) -> [Value; 14] {
+/// An output or handle is not read with its step, so one that is missing here was not touched, but for the handle of an attempt
+/// before the one that this batch began: it is dropped.
+async fn update_steps(tx: &mut RowTx, seen: &Seen, steps: &[Step]) -> Result<(), Failure> {
+    let (mut changed, mut outputs, mut handles) = (Rows::default(), Rows::default(), Rows::default());
+    for step in steps {
+        let before = seen.steps.get(&(step.run_id, step.index)).ok_or(Failure::Raced)?;
+        let (run, index) = (Cell::from(step.run_id.uuid()), Cell::from(i64::from(step.index.get())));
+        if let Some(output) = &step.output {
+            outputs.push([run.clone(), index.clone(), json(output).into()]);
+        }
+        if step.handle.is_some() || (before.has_handle && before.attempt != step.attempt) {
+            handles.push([run.clone(), index.clone(), step.handle.as_ref().map(json).into()]);
+        }
+        changed.push([
+            run,
+            index,
+            before.state.as_str().into(),
+            i64::from(before.attempt).into(),
+            step.state.as_str().into(),
+            i64::from(step.attempt).into(),
+            step.message.as_str().into(),
+            maybe_micros(step.started_at).into(),
+            maybe_micros(step.finished_at).into(),
+            maybe_micros(step.next_attempt_at).into(),
+            maybe_micros(step.deadline_at).into(),
+            i64::from(step.reported).into(),
+        ]);
+    }
+    update(tx, &UPDATE_STEPS, changed).await?;
+    update(tx, &SET_OUTPUTS, outputs).await?;
+    update(tx, &SET_HANDLES, handles).await
+}
+
+fn new_step_row(step: &Step) -> [Cell; 14] {
     let row = run_step::Model::from(step);
     [
         row.run_id.into(),
@@ -178,7 +260,7 @@ fn new_step_row(step: &Step) -> [Value; 14] {
     ]
 }
 
-fn event_row(event: &EventRow) -> [Value; 14] {
+fn event_row(event: &EventRow) -> [Cell; 14] {
     let row = run_event::Model::from(event);
     [
         row.run_id.into(),
@@ -199,34 +281,44 @@ fn event_row(event: &EventRow) -> [Value; 14] {
 }
 
 /// What the ends of runs mean for releases and for what is running.
-async fn settle(tx: &WriteTx, outcomes: &[Outcome], projects: &HashMap<DeploymentId, ProjectId>, at: Timestamp) -> Result<(), Failure> {
-    let releases: Vec<_> = outcomes.iter().filter_map(|outcome| outcome.release.as_ref()).collect();
-    if !releases.is_empty() {
-        let rows = releases.iter().map(|(release, _)| release::Model::from(release).into_active_model());
-        release::Entity::insert_many(rows).exec_without_returning(&**tx).await?;
-    }
+async fn settle(tx: &mut RowTx, outcomes: &[Outcome], projects: &HashMap<DeploymentId, ProjectId>, at: Timestamp) -> Result<(), Failure> {
+    let releases = outcomes.iter().filter_map(|outcome| outcome.release.as_ref()).map(|(release, _)| release_row(release));
+    tx.execute(&INSERT_RELEASES, releases.collect()).await?;
     let ended = outcomes.iter().map(|outcome| [outcome.deployment_id.uuid().into()]).collect();
-    let rows = DEPLOYED_HERE.read::<deployed_service::Model>(&**tx, ended).await?;
     let mut here = HashMap::new();
-    for row in rows {
+    for row in tx.read::<deployed_service::Model>(&DEPLOYED_HERE, ended).await? {
         let service = DeployedService::try_from(row)?;
         here.insert(service.deployment_id, service);
     }
+    let mut changed = BTreeSet::new();
     for outcome in outcomes {
         let Some(project) = projects.get(&outcome.deployment_id) else { continue };
         let existing = here.get(&outcome.deployment_id).cloned();
-        let Some(service) = deployed_after(existing, outcome, *project, at) else { continue };
-        let replace = OnConflict::column(deployed_service::Column::Id)
-            .update_columns([
-                deployed_service::Column::State,
-                deployed_service::Column::ReleaseId,
-                deployed_service::Column::RunId,
-                deployed_service::Column::UpdatedAt,
-            ])
-            .to_owned();
-        let row = deployed_service::Model::from(&service);
-        deployed_service::Entity::insert(row.into_active_model()).on_conflict(replace).exec_without_returning(&**tx).await?;
-        here.insert(service.deployment_id, service);
+        if let Some(service) = deployed_after(existing, outcome, *project, at) {
+            changed.insert(service.deployment_id);
+            here.insert(service.deployment_id, service);
+        }
     }
+    let rows = changed.iter().filter_map(|deployment| here.get(deployment)).map(deployed_row).collect();
+    tx.execute(&SET_DEPLOYED, rows).await?;
     Ok(())
+}
+
+fn release_row(release: &Release) -> [Cell; 6] {
+    let row = release::Model::from(release);
+    [row.id.into(), row.deployment_id.into(), row.run_id.into(), row.plan_hash.into(), row.config.into(), row.created_at.into()]
+}
+
+fn deployed_row(service: &DeployedService) -> [Cell; 8] {
+    let row = deployed_service::Model::from(service);
+    [
+        row.id.into(),
+        row.project_id.into(),
+        row.deployment_id.into(),
+        row.cluster_id.into(),
+        row.state.into(),
+        row.release_id.into(),
+        row.run_id.into(),
+        row.updated_at.into(),
+    ]
 }

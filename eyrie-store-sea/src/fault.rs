@@ -1,6 +1,18 @@
-//! What SQLite's result codes mean.
+//! What a database's complaints mean.
 
 use sea_orm::{DbErr, RuntimeErr, SqlxError, sqlx};
+
+/// A database's complaint, by the way that it came.
+#[derive(Debug, thiserror::Error)]
+#[allow(unreachable_pub, reason = "part of an error that is an associated type of public traits; this module is private all the same")]
+pub enum Cause {
+    /// Through SeaORM.
+    #[error(transparent)]
+    Sea(#[from] DbErr),
+    /// From SQLite itself.
+    #[error(transparent)]
+    Sqlite(#[from] rusqlite::Error),
+}
 
 /// What kind of fault the database reported.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,8 +49,18 @@ const CONSTRAINT_PRIMARY_KEY: i32 = 19 | (6 << 8);
 const CONSTRAINT_UNIQUE: i32 = 19 | (8 << 8);
 
 impl Fault {
-    /// What `error` means.
-    pub(crate) fn of(error: &DbErr) -> Self {
+    /// What `cause` means.
+    pub(crate) fn of(cause: &Cause) -> Self {
+        match cause {
+            Cause::Sea(error) => Self::of_sea(error),
+            Cause::Sqlite(rusqlite::Error::SqliteFailure(code, message)) => {
+                Self::of_sqlite(code.extended_code, message.as_deref().unwrap_or_default())
+            }
+            Cause::Sqlite(_) => Self::Other,
+        }
+    }
+
+    fn of_sea(error: &DbErr) -> Self {
         match error {
             DbErr::ConnectionAcquire(_) => Self::Unreachable,
             DbErr::Conn(RuntimeErr::SqlxError(error)) => match Self::of_sqlx(error) {
@@ -61,9 +83,13 @@ impl Fault {
     }
 
     fn of_code(error: &dyn sqlx::error::DatabaseError) -> Self {
-        let code: i32 = error.code().and_then(|code| code.parse().ok()).unwrap_or_default();
+        let code = error.code().and_then(|code| code.parse().ok()).unwrap_or_default();
+        Self::of_sqlite(code, error.message())
+    }
+
+    fn of_sqlite(code: i32, message: &str) -> Self {
         match code {
-            CONSTRAINT_UNIQUE | CONSTRAINT_PRIMARY_KEY => Self::Taken(taken(error.message())),
+            CONSTRAINT_UNIQUE | CONSTRAINT_PRIMARY_KEY => Self::Taken(taken(message)),
             CONSTRAINT_FOREIGN_KEY | CONSTRAINT_TRIGGER => Self::Reference,
             IO_SHARED_MEMORY_SIZE => Self::Full,
             _ => match code & 0xff {
