@@ -28,6 +28,8 @@ use serde_json::json;
 const RUNS: usize = 1000;
 const STEPS: usize = 5;
 const LONG: usize = 1000;
+/// How many runs the worker drives at the same time.
+const MAX_RUNS: usize = 256;
 
 /// Does nothing, and says when it began.
 #[derive(Debug, Clone, Default)]
@@ -65,7 +67,7 @@ async fn bench() -> Result<(), Box<dyn Error>> {
     let before = raw_sqlite::measure(folder.path(), synchronous, 2.0)?;
     say_raw("before", before);
     let no_op = NoOp::default();
-    let eyrie = Eyrie::builder(Arc::new(store)).action("no-op", no_op.clone()).worker(WorkerOptions::default()).start().await?;
+    let eyrie = Eyrie::builder(Arc::new(store)).action("no-op", no_op.clone()).worker(WorkerOptions { max_runs: MAX_RUNS, ..WorkerOptions::default() }).start().await?;
     let me = eyrie.acting_as(Principal::local_operator());
     let project = me.create_project(NewProject::new("bench")?).await?;
     let group = me.create_group(project.id, NewGroup::new("bench", "bench")?).await?;
@@ -157,6 +159,7 @@ impl Bench {
         let rows_before = count_rows(folder)?;
         let plan = chain(STEPS)?;
         let mut feed = self.me.follow_runs(None).await?;
+        let threads = thread_cpu();
         let begun = Instant::now();
         let all = stream::iter(self.deployments.iter().copied()).map(|deployment| {
             let plan = plan.clone();
@@ -171,6 +174,8 @@ impl Bench {
             }
             Ok::<_, eyrie_core::Error>(begun.elapsed().as_secs_f64())
         });
+        for (name, cpu) in thread_cpu() { let was = threads.get(&name).copied().unwrap_or(0.0); eprintln!("  {name}: {:.1} ms", cpu - was); }
+        eprintln!("  took {:.1} ms", took.as_ref().map_or(0.0, |t| t * 1000.0));
         let runs: Vec<RunId> = queued.into_iter().collect::<Result<_, _>>()?;
         let took = took?;
         for run in &runs {
@@ -219,10 +224,22 @@ impl Bench {
     }
 }
 
-/// Rows written by runs so far: each event, each run's row when it is queued, claimed and ended, each step's row when it is made,
-/// started and ended, and each audit entry.
+/// Rows written by runs so far: each event, each run's row when it is queued, claimed and with each of its commands, each step's
+/// row when it is made, started and ended, and each audit entry.
 fn count_rows(folder: &Path) -> Result<u64, Box<dyn Error>> {
     let connection = rusqlite::Connection::open_with_flags(folder.join("bench.db"), rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     let count = |table: &str| connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get::<_, i64>(0));
-    Ok(u64::try_from(count("run_events")? + 3 * count("runs")? + 3 * count("run_steps")? + count("audit_entries")?)?)
+    let commands: i64 = connection.query_row("SELECT count(DISTINCT command_id) FROM run_events", [], |row| row.get(0))?;
+    Ok(u64::try_from(count("run_events")? + 2 * count("runs")? + commands + 3 * count("run_steps")? + count("audit_entries")?)?)
+}
+
+fn thread_cpu() -> std::collections::BTreeMap<String, f64> {
+    let mut all = std::collections::BTreeMap::new();
+    for task in std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten() {
+        let comm = std::fs::read_to_string(task.path().join("comm")).unwrap_or_default();
+        let stat = std::fs::read_to_string(task.path().join("schedstat")).unwrap_or_default();
+        let ns: f64 = stat.split(' ').next().and_then(|n| n.parse().ok()).unwrap_or(0.0);
+        *all.entry(comm.trim().to_owned()).or_insert(0.0) += ns / 1e6;
+    }
+    all
 }

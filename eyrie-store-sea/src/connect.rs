@@ -15,7 +15,7 @@ use sea_orm::{
 use sea_orm_migration::MigratorTrait;
 
 use crate::{
-    direct::{Direct, SHORT_WAIT},
+    direct::{DirectReader, DirectWriter, SHORT_WAIT},
     error::Failure,
     migration::Migrator,
     options::{Options, Synchronous},
@@ -32,7 +32,9 @@ pub(crate) struct Connections {
     /// The one for writing what people ask for.
     pub(crate) write: DatabaseConnection,
     /// The one for writing what the engine waits for.
-    pub(crate) direct: Direct,
+    pub(crate) direct_write: DirectWriter,
+    /// The ones for reading what the engine waits for.
+    pub(crate) direct_read: DirectReader,
     /// The one that hears of changes.
     pub(crate) watch: DatabaseConnection,
 }
@@ -48,8 +50,9 @@ pub(crate) async fn connect(options: &Options) -> Result<Connections> {
     patiently(options, || migrate(&write)).await?;
     let read = reader(&path, options, options.read_connections).await.map_err(|failure| failure.into_error("open store"))?;
     let watch = reader(&path, options, 1).await.map_err(|failure| failure.into_error("open store"))?;
-    let direct = Direct::start(&path, options)?;
-    Ok(Connections { path, read, write, direct, watch })
+    let direct_write = DirectWriter::start(&path, options)?;
+    let direct_read = DirectReader::start(&path, options)?;
+    Ok(Connections { path, read, write, direct_write, direct_read, watch })
 }
 
 /// The file that the address names.

@@ -18,6 +18,7 @@ use crate::{
     },
     error::Failure,
     listing::{found, listed},
+    rows::{FromRow, Kind, RowStatement, Rows},
     store::SeaStore,
     version::{deleted, updated},
     writer::Class,
@@ -25,6 +26,8 @@ use crate::{
 
 /// What a deployment refers to.
 const REFERRED: &str = "project, group, scope or service";
+
+static DEPLOYMENT: RowStatement = RowStatement::select(Model::COLUMNS, "deployments", &[("id", Kind::Uuid)], "");
 
 #[async_trait]
 impl DeploymentStore for SeaStore {
@@ -40,7 +43,7 @@ impl DeploymentStore for SeaStore {
     }
 
     async fn deployment(&self, id: DeploymentId) -> Result<Deployment> {
-        found(self.read(), "deployment", Entity::find_by_id(id.uuid())).await
+        self.read_row::<Model, _>("deployment", &DEPLOYMENT, Rows::from_iter([[id.uuid().into()]])).await
     }
 
     async fn deployment_by_slug(&self, group: GroupId, slug: &Slug) -> Result<Deployment> {

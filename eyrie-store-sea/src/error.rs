@@ -42,6 +42,12 @@ impl From<rusqlite::Error> for Failure {
     }
 }
 
+impl From<std::convert::Infallible> for Failure {
+    fn from(never: std::convert::Infallible) -> Self {
+        match never {}
+    }
+}
+
 impl From<Invalid> for Failure {
     fn from(invalid: Invalid) -> Self {
         Self::Stored(invalid.into())

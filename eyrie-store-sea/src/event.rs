@@ -7,7 +7,7 @@ use eyrie_core::{
     model::{EventCursor, RunEvent},
     store::{EventStore, FeedItem},
 };
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{EntityTrait, QueryOrder, QuerySelect};
 use tokio::sync::watch;
 
 use crate::{
@@ -16,7 +16,11 @@ use crate::{
         run_event::{Column, Entity, Model},
     },
     error::Failure,
-    listing::all_found,
+    rows::{
+        FromRow,
+        Kind::{Int, Uuid},
+        RowStatement, Rows,
+    },
     store::SeaStore,
 };
 
@@ -29,21 +33,24 @@ impl TryFrom<Model> for FeedItem {
     }
 }
 
+static OF_RUN: RowStatement = RowStatement::query(
+    Model::COLUMNS,
+    &[("run_id", Uuid), ("seq", Int), ("most", Int)],
+    "run_events WHERE run_id = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3",
+);
+static FEED: RowStatement =
+    RowStatement::query(Model::COLUMNS, &[("position", Int), ("most", Int)], "run_events WHERE position > ?1 ORDER BY position LIMIT ?2");
+
 #[async_trait]
 impl EventStore for SeaStore {
     async fn run_events(&self, run: RunId, after: u64, limit: u32) -> Result<Vec<RunEvent>> {
-        let select = Entity::find()
-            .filter(Column::RunId.eq(run.uuid()))
-            .filter(Column::Seq.gt(count(after)))
-            .order_by_asc(Column::Seq)
-            .limit(u64::from(limit));
-        all_found(self.read(), "run events", select).await
+        let row = Rows::from_iter([[run.uuid().into(), count(after).into(), i64::from(limit).into()]]);
+        self.read_rows::<Model, _>("run events", &OF_RUN, row).await
     }
 
     async fn feed(&self, after: EventCursor, limit: u32) -> Result<Vec<FeedItem>> {
-        let select =
-            Entity::find().filter(Column::Position.gt(count(after.position()))).order_by_asc(Column::Position).limit(u64::from(limit));
-        all_found(self.read(), "feed", select).await
+        let row = Rows::from_iter([[count(after.position()).into(), i64::from(limit).into()]]);
+        self.read_rows::<Model, _>("feed", &FEED, row).await
     }
 
     async fn feed_end(&self) -> Result<EventCursor> {

@@ -2,16 +2,17 @@
 
 use std::{fmt, future::Future, sync::Arc};
 
-use eyrie_core::{Clock, Result, SystemClock, Timestamp};
+use eyrie_core::{Clock, Error, Result, SystemClock, Timestamp};
 use sea_orm::{ConnectionTrait, DatabaseConnection, Statement};
 
 use crate::{
     change_poller::ChangePoller,
     connect::{Connections, connect},
+    direct::DirectReader,
     error::Failure,
     options::Options,
     own_thread::OwnThread,
-    rows::RowTx,
+    rows::{FromRow, RowStatement, RowTx, Rows, rows_of},
     worker_lock::WorkerLocks,
     writer::{Class, WriteTx, Writer},
 };
@@ -25,6 +26,7 @@ pub struct SeaStore {
 struct Shared {
     url: String,
     read: DatabaseConnection,
+    direct_read: DirectReader,
     writer: Writer,
     locks: Arc<WorkerLocks>,
     changes: ChangePoller,
@@ -52,11 +54,12 @@ impl SeaStore {
     /// # Errors
     /// As for [`open`](Self::open).
     pub async fn open_with(options: Options) -> Result<Self> {
-        let Connections { path, read, write, direct, watch } = Box::pin(connect(&options)).await?;
+        let Connections { path, read, write, direct_write, direct_read, watch } = Box::pin(connect(&options)).await?;
         let thread = OwnThread::start()?;
         let shared = Shared {
             read,
-            writer: Writer::new(write, direct, options.busy_timeout, thread.runtime().clone()),
+            direct_read,
+            writer: Writer::new(write, direct_write, options.busy_timeout, thread.runtime().clone()),
             locks: Arc::new(WorkerLocks::beside(&path)),
             changes: ChangePoller::start(watch, options.change_interval, thread.runtime()),
             url: options.url,
@@ -73,6 +76,7 @@ impl SeaStore {
         if let Err(error) = self.shared.read.clone().close().await {
             tracing::warn!(error = &error as &dyn std::error::Error, "the reading connections did not close cleanly");
         }
+        self.shared.direct_read.close().await;
         self.shared.writer.close().await;
     }
 
@@ -110,6 +114,29 @@ impl SeaStore {
 
     pub(crate) fn changes_of_file(&self) -> &ChangePoller {
         &self.shared.changes
+    }
+
+    /// What the statement finds for one row.
+    pub(crate) async fn read_rows<M, T>(&self, what: &'static str, statement: &'static RowStatement, row: Rows) -> Result<Vec<T>>
+    where
+        M: FromRow,
+        T: TryFrom<M> + Send + 'static,
+        Failure: From<T::Error>,
+    {
+        let read = move |connection: &rusqlite::Connection| {
+            rows_of::<M>(connection, statement, &row)?.into_iter().map(|row| Ok(T::try_from(row)?)).collect()
+        };
+        self.shared.direct_read.read(read).await.map_err(|failure| failure.into_error(what))
+    }
+
+    /// The one thing that the statement finds for one row.
+    pub(crate) async fn read_row<M, T>(&self, what: &'static str, statement: &'static RowStatement, row: Rows) -> Result<T>
+    where
+        M: FromRow,
+        T: TryFrom<M> + Send + 'static,
+        Failure: From<T::Error>,
+    {
+        self.read_rows(what, statement, row).await?.pop().ok_or_else(|| Error::not_found(what))
     }
 
     /// Runs `work` in a transaction of rows that it commits itself.

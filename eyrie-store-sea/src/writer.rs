@@ -12,7 +12,7 @@ use eyrie_core::{Error, ErrorKind, Result};
 use sea_orm::{DatabaseConnection, DatabaseTransaction, SqliteTransactionMode, TransactionOptions, TransactionTrait};
 use tokio::{runtime::Handle, sync::oneshot};
 
-use crate::{direct::Direct, error::Failure, rows::RowTx};
+use crate::{direct::DirectWriter, error::Failure, rows::RowTx};
 
 /// Whose turn comes first. Within a class it is first come, first served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub(crate) enum Class {
 #[derive(Debug, Clone)]
 pub(crate) struct Writer {
     connection: DatabaseConnection,
-    direct: Arc<Direct>,
+    direct: Arc<DirectWriter>,
     gate: Arc<Gate>,
     patience: Duration,
     own: Handle,
@@ -38,7 +38,7 @@ pub(crate) struct Writer {
 impl Writer {
     /// A writer over a pool of one connection and a direct one, which waits for other processes up to `patience`; `own` is the
     /// store's own runtime.
-    pub(crate) fn new(connection: DatabaseConnection, direct: Direct, patience: Duration, own: Handle) -> Self {
+    pub(crate) fn new(connection: DatabaseConnection, direct: DirectWriter, patience: Duration, own: Handle) -> Self {
         Self { connection, direct: Arc::new(direct), gate: Arc::new(Gate::default()), patience, own }
     }
 

@@ -9,6 +9,7 @@ use sea_orm::entity::prelude::*;
 use crate::{
     entity::column::{count, counted, json, maybe, micros, parsed, time, word},
     error::Failure,
+    rows::from_row,
 };
 
 /// A row.
@@ -27,6 +28,8 @@ pub struct Model {
     pub(crate) created_at: i64,
     pub(crate) version: i64,
 }
+
+from_row!(Model { id, project_id, group_id, slug, name, scope_id, service_id, settings, created_at, version });
 
 /// No relation is followed by SeaORM; the references are in the migration.
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]

@@ -4,8 +4,9 @@
 //! chunks hold no foreign keys: they are written only together with their run, by the million.
 
 use sea_orm_migration::{
+    sea_orm::DbBackend,
     prelude::{async_trait::async_trait, *},
-    schema::{big_integer, big_integer_null, big_pk_auto, binary, boolean, text, text_null, uuid, uuid_null},
+    schema::{big_integer, big_integer_null, big_pk_auto, binary, boolean, integer, text, text_null, uuid, uuid_null},
 };
 
 #[derive(Debug)]
@@ -21,7 +22,8 @@ impl MigrationName for Base {
 impl MigrationTrait for Base {
     #[allow(elided_lifetimes_in_paths, reason = "the trait is declared that way, and the lifetimes must match")]
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        for table in people().into_iter().chain(resources()).chain(runs()).chain(results()) {
+        let backend = manager.get_database_backend();
+        for table in people().into_iter().chain(resources()).chain(runs(position(backend), clustered(backend))).chain(results()) {
             manager.create_table(table).await?;
         }
         for index in INDEXES {
@@ -223,7 +225,21 @@ fn resources() -> Vec<TableCreateStatement> {
     ]
 }
 
-fn runs() -> Vec<TableCreateStatement> {
+/// The place of an event among all events. In SQLite a plain row number is enough, and faster than one that is never given
+/// twice: the newest event is never deleted.
+fn position(backend: DbBackend) -> ColumnDef {
+    match backend {
+        DbBackend::Sqlite => integer("position").primary_key().take(),
+        _ => big_pk_auto("position"),
+    }
+}
+
+/// What keeps a table's rows in the order of its key, where a database does not look them up by a row number of its own faster.
+fn clustered(backend: DbBackend) -> &'static str {
+    if backend == DbBackend::Sqlite { "WITHOUT ROWID" } else { "" }
+}
+
+fn runs(position: ColumnDef, clustered: &str) -> Vec<TableCreateStatement> {
     vec![
         table("plans", [binary("hash").primary_key().take(), text("json")]),
         table(
@@ -275,11 +291,13 @@ fn runs() -> Vec<TableCreateStatement> {
                 ],
             ),
             ["run_id", "idx"],
-        ),
+        )
+        .extra(clustered)
+        .take(),
         table(
             "run_events",
             [
-                big_pk_auto("position"),
+                position,
                 uuid("run_id"),
                 uuid("project_id"),
                 big_integer("seq"),

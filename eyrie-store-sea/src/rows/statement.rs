@@ -32,7 +32,7 @@ enum Form {
     Insert { table: &'static str, otherwise: &'static str },
     Update { table: &'static str, keys: usize },
     Select { what: &'static [&'static str], table: &'static str, also: &'static str },
-    First { what: &'static [&'static str], from: &'static str },
+    Query { what: &'static [&'static str], from: &'static str },
     Written { sqlite: &'static str },
 }
 
@@ -56,9 +56,9 @@ impl RowStatement {
         Self::new(columns, Form::Select { what, table, also })
     }
 
-    /// Reads `what` of the first rows of `from`, which says the table, the condition and the order. Its row has how many.
-    pub(crate) const fn first(what: &'static [&'static str], from: &'static str) -> Self {
-        Self::new(&[("most", Kind::Int)], Form::First { what, from })
+    /// Reads `what` of `from`, which says the table, the condition and the order, with the row's columns as `?1`, `?2` and so on.
+    pub(crate) const fn query(what: &'static [&'static str], columns: Columns, from: &'static str) -> Self {
+        Self::new(columns, Form::Query { what, from })
     }
 
     /// A statement written by hand, with the row's columns as `?1`, `?2` and so on.
@@ -88,7 +88,7 @@ impl RowStatement {
                 let keys = list(self.columns.iter().zip(1..), |((name, _), place)| format!("{name} = ?{place}"), " AND ");
                 format!("SELECT {} FROM {table} WHERE {keys} {also}", what.join(", "))
             }
-            Form::First { what, from } => format!("SELECT {} FROM {from} LIMIT ?1", what.join(", ")),
+            Form::Query { what, from } => format!("SELECT {} FROM {from}", what.join(", ")),
             Form::Written { sqlite } => sqlite.to_owned(),
         })
     }

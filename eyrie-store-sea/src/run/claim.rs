@@ -33,9 +33,10 @@ static HOLDERS: RowStatement = RowStatement::written(
     "SELECT h.worker_id, w.lease_until FROM (SELECT DISTINCT worker_id FROM runs \
         WHERE state IN ('running', 'cancelling', 'undoing')) h LEFT JOIN workers w ON w.id = h.worker_id",
 );
-static LEFT: RowStatement = RowStatement::first(
+static LEFT: RowStatement = RowStatement::query(
     run::Model::COLUMNS,
-    "runs WHERE state IN ('running', 'cancelling', 'undoing') AND worker_id IS NULL ORDER BY queued_at, id",
+    &[("most", Int)],
+    "runs WHERE state IN ('running', 'cancelling', 'undoing') AND worker_id IS NULL ORDER BY queued_at, id LIMIT ?1",
 );
 static HELD_BY: RowStatement = RowStatement::select(
     run::Model::COLUMNS,
@@ -43,7 +44,7 @@ static HELD_BY: RowStatement = RowStatement::select(
     &[("worker_id", Uuid)],
     "AND state IN ('running', 'cancelling', 'undoing')",
 );
-static READY: RowStatement = RowStatement::first(run::Model::COLUMNS, "runs WHERE ready ORDER BY queued_at, id");
+static READY: RowStatement = RowStatement::query(run::Model::COLUMNS, &[("most", Int)], "runs WHERE ready ORDER BY queued_at, id LIMIT ?1");
 static STEPS: RowStatement = RowStatement::select(
     run_step::Model::COLUMNS,
     "run_steps",

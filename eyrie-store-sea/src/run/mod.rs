@@ -14,17 +14,21 @@ use eyrie_core::{
     model::{Plan, PlanHash, Run, Step},
     store::{Claim, Command, Enqueue, Enqueued, Page, PageRequest, Poll, RecordError, Recorded, RunFilter, RunStore},
 };
-use sea_orm::{ColumnTrait, EntityTrait, Order, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
+use sea_orm::{ColumnTrait, EntityTrait, Order, QueryFilter, QuerySelect, QueryTrait};
 
 use crate::{
     entity::{
         deployment, plan,
-        run::{Column, Entity},
+        run::{Column, Entity, Model},
         run_step,
     },
-    listing::{all_found, found, listed},
+    listing::{found, listed},
+    rows::{FromRow, Kind, RowStatement, Rows},
     store::SeaStore,
 };
+
+static RUN: RowStatement = RowStatement::select(Model::COLUMNS, "runs", &[("id", Kind::Uuid)], "");
+static STEPS: RowStatement = RowStatement::select(run_step::Model::COLUMNS, "run_steps", &[("run_id", Kind::Uuid)], "ORDER BY idx");
 
 #[async_trait]
 impl RunStore for SeaStore {
@@ -33,7 +37,7 @@ impl RunStore for SeaStore {
     }
 
     async fn run(&self, id: RunId) -> Result<Run> {
-        found(self.read(), "run", Entity::find_by_id(id.uuid())).await
+        self.read_row::<Model, _>("run", &RUN, Rows::from_iter([[id.uuid().into()]])).await
     }
 
     async fn runs(&self, filter: RunFilter, page: PageRequest) -> Result<Page<Run>> {
@@ -62,8 +66,7 @@ impl RunStore for SeaStore {
     }
 
     async fn steps(&self, run: RunId) -> Result<Vec<Step>> {
-        let select = run_step::Entity::find().filter(run_step::Column::RunId.eq(run.uuid())).order_by_asc(run_step::Column::Idx);
-        let steps: Vec<Step> = all_found(self.read(), "steps", select).await?;
+        let steps = self.read_rows::<run_step::Model, Step>("steps", &STEPS, Rows::from_iter([[run.uuid().into()]])).await?;
         if steps.is_empty() {
             self.run(run).await?;
         }

@@ -1,6 +1,4 @@
-//! SQLite's own connection for what the engine waits for, in a thread that does nothing else.
-//!
-//! The other connections are SQLx's, which hands each statement to a thread and back. Here a whole transaction is one hand-over.
+//! The thread that commits what the engine waits for.
 
 use std::{
     fmt,
@@ -14,12 +12,13 @@ use std::{
 };
 
 use eyrie_core::{Error, ErrorKind, Result};
-use rusqlite::{Connection, OpenFlags, config::DbConfig};
+use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use crate::{
+    direct::connection::open_writer,
     error::Failure,
-    options::{Options, Synchronous},
+    options::Options,
     rows::RowTx,
 };
 
@@ -27,7 +26,7 @@ type Job = Box<dyn FnOnce() + Send>;
 
 /// The way to the thread. The thread ends when this is dropped.
 #[derive(Debug)]
-pub(crate) struct Direct {
+pub(crate) struct DirectWriter {
     jobs: mpsc::Sender<Job>,
     home: Arc<Home>,
 }
@@ -52,7 +51,7 @@ impl fmt::Debug for Home {
     }
 }
 
-impl Direct {
+impl DirectWriter {
     /// Starts the thread. The connection is opened with its first transaction.
     pub(crate) fn start(path: &Path, options: &Options) -> Result<Self> {
         let failed = |error| Error::new(ErrorKind::Unavailable, "open store", "the store's thread could not be made").with_source(error);
@@ -122,44 +121,14 @@ impl Home {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         match std::mem::replace(&mut *idle, Idle::None) {
             Idle::Connection(connection) => Ok(connection),
-            Idle::None => Ok(self.open()?),
+            Idle::None => Ok(open_writer(&self.path, &self.options)?),
             Idle::Closed => {
                 *idle = Idle::Closed;
                 Err(Error::new(ErrorKind::Unavailable, "write", "the store was closed").into())
             }
         }
     }
-
-    fn open(&self) -> rusqlite::Result<Connection> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(&self.path, flags)?;
-        connection.busy_timeout(SHORT_WAIT.min(self.options.busy_timeout))?;
-        // Without it SQLite prepares a statement anew when a bound value might let it be carried out another way.
-        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
-        let synchronous = match self.options.synchronous {
-            Synchronous::Full => "FULL",
-            Synchronous::Normal => "NORMAL",
-        };
-        for (name, value) in [
-            ("synchronous", synchronous),
-            ("foreign_keys", "ON"),
-            ("wal_autocheckpoint", "4000"),
-            ("journal_size_limit", "67108864"),
-            ("cache_size", "-16384"),
-            ("temp_store", "MEMORY"),
-        ] {
-            connection.pragma_update(None, name, value)?;
-        }
-        if let Some(pages) = self.options.max_pages {
-            connection.pragma_update(None, "max_page_count", pages)?;
-        }
-        connection.set_prepared_statement_cache_capacity(64);
-        Ok(connection)
-    }
 }
-
-/// How long a statement waits inside SQLite itself; the begin of a transaction waits on, with shorter pauses than SQLite's.
-pub(crate) const SHORT_WAIT: Duration = Duration::from_millis(20);
 
 /// A transaction that holds the write lock. Dropped without [`commit`](Self::commit), it is rolled back.
 pub(crate) struct DirectTx {
