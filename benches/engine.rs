@@ -159,7 +159,6 @@ impl Bench {
         let rows_before = count_rows(folder)?;
         let plan = chain(STEPS)?;
         let mut feed = self.me.follow_runs(None).await?;
-        let threads = thread_cpu();
         let begun = Instant::now();
         let all = stream::iter(self.deployments.iter().copied()).map(|deployment| {
             let plan = plan.clone();
@@ -174,8 +173,6 @@ impl Bench {
             }
             Ok::<_, eyrie_core::Error>(begun.elapsed().as_secs_f64())
         });
-        for (name, cpu) in thread_cpu() { let was = threads.get(&name).copied().unwrap_or(0.0); eprintln!("  {name}: {:.1} ms", cpu - was); }
-        eprintln!("  took {:.1} ms", took.as_ref().map_or(0.0, |t| t * 1000.0));
         let runs: Vec<RunId> = queued.into_iter().collect::<Result<_, _>>()?;
         let took = took?;
         for run in &runs {
@@ -231,15 +228,4 @@ fn count_rows(folder: &Path) -> Result<u64, Box<dyn Error>> {
     let count = |table: &str| connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get::<_, i64>(0));
     let commands: i64 = connection.query_row("SELECT count(DISTINCT command_id) FROM run_events", [], |row| row.get(0))?;
     Ok(u64::try_from(count("run_events")? + 2 * count("runs")? + commands + 3 * count("run_steps")? + count("audit_entries")?)?)
-}
-
-fn thread_cpu() -> std::collections::BTreeMap<String, f64> {
-    let mut all = std::collections::BTreeMap::new();
-    for task in std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten() {
-        let comm = std::fs::read_to_string(task.path().join("comm")).unwrap_or_default();
-        let stat = std::fs::read_to_string(task.path().join("schedstat")).unwrap_or_default();
-        let ns: f64 = stat.split(' ').next().and_then(|n| n.parse().ok()).unwrap_or(0.0);
-        *all.entry(comm.trim().to_owned()).or_insert(0.0) += ns / 1e6;
-    }
-    all
 }
