@@ -67,7 +67,11 @@ async fn bench() -> Result<(), Box<dyn Error>> {
     let before = raw_sqlite::measure(folder.path(), synchronous, 2.0)?;
     say_raw("before", before);
     let no_op = NoOp::default();
-    let eyrie = Eyrie::builder(Arc::new(store)).action("no-op", no_op.clone()).worker(WorkerOptions { max_runs: MAX_RUNS, ..WorkerOptions::default() }).start().await?;
+    let eyrie = Eyrie::builder(Arc::new(store))
+        .action("no-op", no_op.clone())
+        .worker(WorkerOptions { max_runs: MAX_RUNS, ..WorkerOptions::default() })
+        .start()
+        .await?;
     let me = eyrie.acting_as(Principal::local_operator());
     let project = me.create_project(NewProject::new("bench")?).await?;
     let group = me.create_group(project.id, NewGroup::new("bench", "bench")?).await?;

@@ -2,5 +2,6 @@
 
 pub mod actions;
 pub mod crash;
+pub mod postgres;
 pub mod scripts;
 pub mod world;

@@ -13,7 +13,10 @@ use eyrie_core::{
 };
 use eyrie_store_sea::SeaStore;
 
-use crate::actions::{Blocking, Chatty, Deaf, Echo, Flaky, Gate, Panicking, Sum};
+use crate::{
+    actions::{Blocking, Chatty, Deaf, Echo, Flaky, Gate, Panicking, Sum},
+    postgres::Server,
+};
 
 /// Which store a test runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +25,8 @@ pub enum Kind {
     Memory,
     /// SQLite in a file.
     Sqlite,
+    /// PostgreSQL, in a database of its own.
+    Postgres,
 }
 
 /// A store, and the folder that it may live in.
@@ -31,25 +36,30 @@ pub struct Ground {
     pub store: Arc<dyn Store>,
     /// The folder.
     pub dir: Arc<tempfile::TempDir>,
-    kind: Kind,
+    url: Option<String>,
 }
 
 impl Ground {
     /// A new, empty store.
     pub async fn new(kind: Kind) -> Self {
         let dir = Arc::new(tempfile::tempdir().expect("a temporary folder"));
-        let store: Arc<dyn Store> = match kind {
-            Kind::Memory => Arc::new(MemoryStore::new()),
-            Kind::Sqlite => Arc::new(open(&dir.path().join("eyrie.db")).await),
+        let url = match kind {
+            Kind::Memory => None,
+            Kind::Sqlite => Some(format!("sqlite:{}", dir.path().join("eyrie.db").display())),
+            Kind::Postgres => Some(Server::shared().database().await),
         };
-        Self { store, dir, kind }
+        let store: Arc<dyn Store> = match &url {
+            None => Arc::new(MemoryStore::new()),
+            Some(url) => Arc::new(SeaStore::open(url).await.expect("the store opens")),
+        };
+        Self { store, dir, url }
     }
 
     /// The same data as another process would see it.
     pub async fn another(&self) -> Self {
-        let store = match self.kind {
-            Kind::Memory => Arc::clone(&self.store),
-            Kind::Sqlite => Arc::new(open(&self.dir.path().join("eyrie.db")).await),
+        let store = match &self.url {
+            None => Arc::clone(&self.store),
+            Some(url) => Arc::new(SeaStore::open(url).await.expect("the store opens")),
         };
         Self { store, ..self.clone() }
     }

@@ -7,7 +7,7 @@ use eyrie_core::{
     store::{AuditFilter, AuditStore, Page, PageRequest},
 };
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, Order, QueryFilter, Statement,
+    ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, Order, QueryFilter,
     sea_query::{Expr, ExprTrait, OnConflict},
 };
 
@@ -84,9 +84,11 @@ impl AuditStore for SeaStore {
                 .value(Column::Count, Expr::col((Entity, Column::Count)).add(row.count))
                 .to_owned();
             Entity::insert(row.into_active_model()).on_conflict(counted).exec_without_returning(&*tx).await?;
-            let cut = "DELETE FROM audit_entries WHERE refusal_key IS NOT NULL AND id <= \
-                (SELECT id FROM audit_entries WHERE refusal_key IS NOT NULL ORDER BY id DESC LIMIT 1 OFFSET ?)";
-            tx.execute_raw(Statement::from_sql_and_values(tx.get_database_backend(), cut, [MAX_REFUSALS.into()])).await?;
+            let cut = format!(
+                "DELETE FROM audit_entries WHERE refusal_key IS NOT NULL AND id <= \
+                (SELECT id FROM audit_entries WHERE refusal_key IS NOT NULL ORDER BY id DESC LIMIT 1 OFFSET {MAX_REFUSALS})"
+            );
+            tx.execute_unprepared(&cut).await?;
             tx.commit().await
         })
         .await

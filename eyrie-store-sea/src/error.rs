@@ -36,7 +36,9 @@ impl From<rusqlite::Error> for Failure {
     fn from(error: rusqlite::Error) -> Self {
         use rusqlite::Error::{FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType, Utf8Error};
         match error {
-            FromSqlConversionFailure(..) | IntegralValueOutOfRange(..) | InvalidColumnType(..) | Utf8Error(..) => Self::Stored(error.into()),
+            FromSqlConversionFailure(..) | IntegralValueOutOfRange(..) | InvalidColumnType(..) | Utf8Error(..) => {
+                Self::Stored(error.into())
+            }
             error => Self::Statement(error.into()),
         }
     }
@@ -88,6 +90,12 @@ impl Failure {
     /// Whether the same write can be tried again because somebody else held the database.
     pub(crate) fn is_busy(&self) -> bool {
         matches!(self, Self::Statement(error) if Fault::of(error) == Fault::Busy)
+    }
+
+    /// Whether it is not known how a commit ended.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn is_without_answer(&self) -> bool {
+        matches!(self, Self::Commit(cause) if matches!(Fault::of(cause), Fault::Unreachable))
     }
 
     /// The one way out of this crate.

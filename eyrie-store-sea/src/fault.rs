@@ -12,6 +12,9 @@ pub enum Cause {
     /// From SQLite itself.
     #[error(transparent)]
     Sqlite(#[from] rusqlite::Error),
+    /// Through SQLx.
+    #[error(transparent)]
+    Sqlx(#[from] SqlxError),
 }
 
 /// What kind of fault the database reported.
@@ -57,6 +60,7 @@ impl Fault {
                 Self::of_sqlite(code.extended_code, message.as_deref().unwrap_or_default())
             }
             Cause::Sqlite(_) => Self::Other,
+            Cause::Sqlx(error) => Self::of_sqlx(error),
         }
     }
 
@@ -76,15 +80,41 @@ impl Fault {
         let error = match error {
             SqlxError::Database(error) => error,
             SqlxError::Io(error) if error.kind() == std::io::ErrorKind::StorageFull => return Self::Full,
-            SqlxError::Io(_) | SqlxError::PoolTimedOut | SqlxError::PoolClosed | SqlxError::WorkerCrashed => return Self::Unreachable,
+            SqlxError::Io(_)
+            | SqlxError::Tls(_)
+            | SqlxError::Protocol(_)
+            | SqlxError::PoolTimedOut
+            | SqlxError::PoolClosed
+            | SqlxError::WorkerCrashed => return Self::Unreachable,
             _ => return Self::Other,
         };
         Self::of_code(error.as_ref())
     }
 
     fn of_code(error: &dyn sqlx::error::DatabaseError) -> Self {
+        #[cfg(feature = "postgres")]
+        if let Some(error) = error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>() {
+            return Self::of_postgres(error.code(), error.constraint().unwrap_or_default());
+        }
         let code = error.code().and_then(|code| code.parse().ok()).unwrap_or_default();
         Self::of_sqlite(code, error.message())
+    }
+
+    /// By the classes of <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
+    #[cfg(feature = "postgres")]
+    fn of_postgres(code: &str, constraint: &str) -> Self {
+        match code {
+            "23505" => Self::Taken(taken_constraint(constraint)),
+            "23503" | "23001" => Self::Reference,
+            // Serialization failure, deadlock, lock not available in time.
+            "40001" | "40P01" | "55P03" => Self::Busy,
+            "53100" => Self::Full,
+            // The server is shutting down, starting, or out of connections; or it ended this session.
+            "57P01" | "57P02" | "57P03" | "57P05" | "25P03" | "53300" | "53200" => Self::Unreachable,
+            "XX001" | "XX002" => Self::Damaged,
+            _ if code.starts_with("08") => Self::Unreachable,
+            _ => Self::Other,
+        }
     }
 
     fn of_sqlite(code: i32, message: &str) -> Self {
@@ -120,6 +150,24 @@ fn taken(message: &str) -> &'static str {
         "request_keys.request_key" => "a request of that key",
         _ => "a thing of that id",
     }
+}
+
+/// The unique thing that PostgreSQL names by the constraint or index.
+#[cfg(feature = "postgres")]
+fn taken_constraint(constraint: &str) -> &'static str {
+    taken(match constraint {
+        "projects_slug" => "projects.slug",
+        "namespaces_pkey" | "projects_namespace" => "namespaces.uid",
+        "deployment_groups_slug" => "deployment_groups.slug",
+        "scopes_slug" => "scopes.slug",
+        "deployments_slug" => "deployments.slug",
+        "services_name" => "services.name",
+        "users_name" => "users.name",
+        "tokens_secret" => "tokens.secret_hash",
+        "workers_pkey" => "workers.id",
+        "request_keys_pkey" => "request_keys.request_key",
+        _ => "",
+    })
 }
 
 #[cfg(test)]

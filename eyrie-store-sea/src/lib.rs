@@ -13,10 +13,7 @@
 //! caller goes away in the middle.
 
 mod audit;
-mod change_poller;
-mod connect;
 mod deployment;
-mod direct;
 mod entity;
 mod error;
 mod event;
@@ -27,6 +24,8 @@ mod log;
 mod migration;
 mod options;
 mod own_thread;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod project;
 mod release;
 mod rows;
@@ -34,12 +33,12 @@ mod run;
 mod schema_check;
 mod scope;
 mod service;
+mod sqlite;
 mod store;
 mod token;
 mod user;
 mod version;
 mod worker;
-mod worker_lock;
 mod writer;
 
 pub use options::{Options, Synchronous};

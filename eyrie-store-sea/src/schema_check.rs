@@ -3,7 +3,7 @@
 use std::{fs::File, io::Read, path::Path};
 
 use eyrie_core::{Error, ErrorKind, Result};
-use sea_orm::{ConnectionTrait, Statement};
+use sea_orm::{ConnectionTrait, DbBackend, Statement};
 
 use crate::{error::Failure, migration::Migrator};
 
@@ -39,7 +39,10 @@ pub(crate) enum Schema {
 pub(crate) async fn check_schema(db: &impl ConnectionTrait) -> Result<Schema, Failure> {
     let backend = db.get_database_backend();
     let refuse = |message: String| Err(Error::new(ErrorKind::Incompatible, "open store", message).into());
-    let tables = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'";
+    let tables = match backend {
+        DbBackend::Sqlite => "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'",
+        _ => "SELECT tablename::text FROM pg_tables WHERE schemaname = current_schema()",
+    };
     let mut names = Vec::new();
     for row in db.query_all_raw(Statement::from_string(backend, tables)).await? {
         names.push(row.try_get_by_index::<String>(0)?);

@@ -4,47 +4,64 @@ use std::{fmt, future::Future, sync::Arc};
 
 use eyrie_core::{Clock, Error, Result, SystemClock, Timestamp};
 use sea_orm::{ConnectionTrait, DatabaseConnection, Statement};
+use tokio::sync::watch;
 
+#[cfg(feature = "postgres")]
+use crate::postgres::{self, Announcer, PostgresWriter, rows_of_pool};
 use crate::{
-    change_poller::ChangePoller,
-    connect::{Connections, connect},
-    direct::DirectReader,
     error::Failure,
     options::Options,
     own_thread::OwnThread,
     rows::{FromRow, RowStatement, RowTx, Rows, rows_of},
-    worker_lock::WorkerLocks,
+    sqlite::{self, ChangePoller, DirectReader, SqliteWriter, WorkerLocks},
     writer::{Class, WriteTx, Writer},
 };
 
-/// A store in a SQLite file. Clones share their connections.
+/// A store in a SQLite file or a PostgreSQL database. Clones share their connections.
 #[derive(Clone)]
 pub struct SeaStore {
     shared: Arc<Shared>,
 }
 
 struct Shared {
-    url: String,
+    place: String,
     read: DatabaseConnection,
-    direct_read: DirectReader,
+    row_reader: RowReader,
     writer: Writer,
     locks: Arc<WorkerLocks>,
-    changes: ChangePoller,
+    changes: Changes,
     _thread: OwnThread,
+}
+
+/// What reads rows for the engine.
+enum RowReader {
+    Sqlite(DirectReader),
+    #[cfg(feature = "postgres")]
+    Postgres(sea_orm::sqlx::PgPool),
+}
+
+/// What hears that others wrote.
+enum Changes {
+    Sqlite(ChangePoller),
+    #[cfg(feature = "postgres")]
+    Postgres(Announcer),
 }
 
 impl fmt::Debug for SeaStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SeaStore").field("url", &self.shared.url).finish_non_exhaustive()
+        f.debug_struct("SeaStore").field("place", &self.shared.place).finish_non_exhaustive()
     }
 }
 
 impl SeaStore {
-    /// Opens the database at `url` (`sqlite:PATH`). A file that is not there is made, readable by its owner only.
+    /// Opens the database at `url`: `sqlite:PATH`, or with the feature `postgres` `postgres://USER:PASSWORD@HOST/DATABASE`. A file
+    /// that is not there is made, readable by its owner only; a PostgreSQL database must be there, and gets its tables.
     ///
     /// # Errors
-    /// `Invalid` for an address that names no file in an existing folder; `Incompatible` for a file that is no SQLite database, or
-    /// one of another or a newer program (nothing is written to it then); `Unavailable` when the file cannot be opened.
+    /// `Invalid` for an address that names no file in an existing folder, or no database that exists; `Denied` when the server
+    /// refuses the user, or the user may do too little; `Incompatible` for a file that is no SQLite database, a server older than
+    /// PostgreSQL 13, or a database of another or a newer program (nothing is written to it then); `Unavailable` when the file
+    /// cannot be opened or the server cannot be reached.
     pub async fn open(url: &str) -> Result<Self> {
         Self::open_with(Options::new(url)).await
     }
@@ -54,37 +71,71 @@ impl SeaStore {
     /// # Errors
     /// As for [`open`](Self::open).
     pub async fn open_with(options: Options) -> Result<Self> {
-        let Connections { path, read, write, direct_write, direct_read, watch } = Box::pin(connect(&options)).await?;
+        #[cfg(feature = "postgres")]
+        if postgres::is_postgres(&options.url) {
+            return Box::pin(Self::open_postgres(options)).await;
+        }
+        let sqlite::Connections { path, read, write, direct_write, direct_read, watch } = Box::pin(sqlite::connect(&options)).await?;
         let thread = OwnThread::start()?;
         let shared = Shared {
+            place: options.url,
             read,
-            direct_read,
-            writer: Writer::new(write, direct_write, options.busy_timeout, thread.runtime().clone()),
+            row_reader: RowReader::Sqlite(direct_read),
+            writer: Writer::Sqlite(SqliteWriter::new(write, direct_write, options.busy_timeout, thread.runtime().clone())),
             locks: Arc::new(WorkerLocks::beside(&path)),
-            changes: ChangePoller::start(watch, options.change_interval, thread.runtime()),
-            url: options.url,
+            changes: Changes::Sqlite(ChangePoller::start(watch, options.change_interval, thread.runtime())),
             _thread: thread,
         };
         Ok(Self { shared: Arc::new(shared) })
     }
 
-    /// Lets go of the file: waits for the write that is under way, ends the workers' locks, and closes all connections. What is
+    #[cfg(feature = "postgres")]
+    async fn open_postgres(options: Options) -> Result<Self> {
+        let postgres::Connections { request, engine, place } = postgres::connect(&options).await?;
+        let thread = OwnThread::start()?;
+        let announcer = Announcer::start(engine.clone(), thread.runtime());
+        let shared = Shared {
+            place,
+            read: request.clone(),
+            row_reader: RowReader::Postgres(request.get_postgres_connection_pool().clone()),
+            writer: Writer::Postgres(PostgresWriter::new(request, engine, announcer.clone(), options.busy_timeout)),
+            locks: Arc::new(WorkerLocks::none()),
+            changes: Changes::Postgres(announcer),
+            _thread: thread,
+        };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// Lets go of the database: waits for the write that is under way, ends the workers' locks, and closes all connections. What is
     /// asked of the store afterwards fails with `Unavailable`.
     pub async fn close(&self) {
-        self.shared.changes.close().await;
+        match &self.shared.changes {
+            Changes::Sqlite(poller) => poller.close().await,
+            #[cfg(feature = "postgres")]
+            Changes::Postgres(announcer) => announcer.close(),
+        }
         self.shared.locks.let_all_go();
         if let Err(error) = self.shared.read.clone().close().await {
             tracing::warn!(error = &error as &dyn std::error::Error, "the reading connections did not close cleanly");
         }
-        self.shared.direct_read.close().await;
+        match &self.shared.row_reader {
+            RowReader::Sqlite(reader) => reader.close().await,
+            #[cfg(feature = "postgres")]
+            RowReader::Postgres(pool) => pool.close().await,
+        }
         self.shared.writer.close().await;
     }
 
-    /// What commits wait for, read back from the database's write connection: `off`, `normal`, `full` or `extra`.
+    /// What commits wait for, read back from the database's write connection. SQLite: `off`, `normal`, `full` or `extra`.
+    /// PostgreSQL: `off` (also when the server does not use fsync), `local`, `remote_write`, `on` or `remote_apply`.
     ///
     /// # Errors
     /// `Unavailable` when the database does not answer.
     pub async fn synchronous(&self) -> Result<&'static str> {
+        #[cfg(feature = "postgres")]
+        if let RowReader::Postgres(pool) = &self.shared.row_reader {
+            return postgres::synchronous(pool).await.map_err(|failure| failure.into_error("synchronous"));
+        }
         let read = |tx: WriteTx| async move {
             let statement = Statement::from_string(tx.get_database_backend(), "PRAGMA synchronous");
             let row = tx.query_one_raw(statement).await?.ok_or_else(|| Failure::missing("setting"))?;
@@ -112,8 +163,18 @@ impl SeaStore {
         &self.shared.locks
     }
 
-    pub(crate) fn changes_of_file(&self) -> &ChangePoller {
-        &self.shared.changes
+    /// A receiver whose value changes when somebody else may have written.
+    pub(crate) fn heard(&self) -> watch::Receiver<u64> {
+        match &self.shared.changes {
+            Changes::Sqlite(poller) => poller.subscribe(),
+            #[cfg(feature = "postgres")]
+            Changes::Postgres(announcer) => announcer.subscribe(),
+        }
+    }
+
+    /// Whether the database is a server.
+    pub(crate) fn is_server(&self) -> bool {
+        !matches!(self.shared.row_reader, RowReader::Sqlite(_))
     }
 
     /// What the statement finds for one row.
@@ -123,10 +184,13 @@ impl SeaStore {
         T: TryFrom<M> + Send + 'static,
         Failure: From<T::Error>,
     {
-        let read = move |connection: &rusqlite::Connection| {
-            rows_of::<M>(connection, statement, &row)?.into_iter().map(|row| Ok(T::try_from(row)?)).collect()
+        let converted = |rows: Vec<M>| rows.into_iter().map(|row| Ok(T::try_from(row)?)).collect::<Result<Vec<T>, Failure>>();
+        let read = match &self.shared.row_reader {
+            RowReader::Sqlite(reader) => reader.read(move |connection| converted(rows_of(connection, statement, &row)?)).await,
+            #[cfg(feature = "postgres")]
+            RowReader::Postgres(pool) => rows_of_pool(pool, statement, &row).await.and_then(converted),
         };
-        self.shared.direct_read.read(read).await.map_err(|failure| failure.into_error(what))
+        read.map_err(|failure| failure.into_error(what))
     }
 
     /// The one thing that the statement finds for one row.
@@ -142,8 +206,8 @@ impl SeaStore {
     /// Runs `work` in a transaction of rows that it commits itself.
     pub(crate) async fn rows<T, F, Work>(&self, class: Class, operation: &'static str, work: F) -> Result<T>
     where
-        F: FnOnce(RowTx) -> Work + Send + 'static,
-        Work: Future<Output = Result<T, Failure>>,
+        F: Fn(RowTx) -> Work + Send + Sync + 'static,
+        Work: Future<Output = Result<T, Failure>> + Send,
         T: Send + 'static,
     {
         self.shared.writer.rows(class, work).await.map_err(|failure| failure.into_error(operation))
@@ -160,7 +224,7 @@ impl SeaStore {
     }
 }
 
-/// The time now. SQLite has no clock of its own: it is this machine's.
+/// The time now, for a file: SQLite has no clock of its own, so it is this machine's.
 pub(crate) fn now() -> Timestamp {
     SystemClock.now()
 }

@@ -20,7 +20,7 @@ use crate::{
     },
     error::Failure,
     listing::{found, listed},
-    store::{SeaStore, now},
+    store::SeaStore,
     version::updated,
     writer::Class,
 };
@@ -31,6 +31,7 @@ impl UserStore for SeaStore {
         let (row, entry) = (Model::from(user), audit_entry::Model::from(audit));
         self.write(Class::Request, "create user", move |tx| async move {
             if rule == NewUserRule::NobodyYet {
+                tx.alone("users").await?;
                 let somebody: Option<Uuid> = Entity::find().select_only().column(Column::Id).limit(1).into_tuple().one(&*tx).await?;
                 if somebody.is_some() {
                     return Err(Failure::conflict("user", "there are users already"));
@@ -72,7 +73,7 @@ impl UserStore for SeaStore {
             updated::<Entity>(&tx, "user", row.id, Column::Id, done).await?;
             if end_sessions {
                 token::Entity::update_many()
-                    .col_expr(token::Column::RevokedAt, Expr::value(micros(now())))
+                    .col_expr(token::Column::RevokedAt, Expr::value(micros(tx.now())))
                     .filter(token::Column::Binding.eq(binding))
                     .filter(token::Column::Kind.eq(TokenKind::Session.as_str()))
                     .filter(token::Column::RevokedAt.is_null())

@@ -17,7 +17,7 @@ use crate::{
         worker::{Column, Entity, Model},
     },
     error::Failure,
-    store::{SeaStore, now},
+    store::SeaStore,
     writer::Class,
 };
 
@@ -32,11 +32,11 @@ impl WorkerStore for SeaStore {
         let locks = self.locks().clone();
         self.write(Class::Engine, "register worker", move |tx| async move {
             let registered = async {
-                let at = now();
+                let at = tx.now();
                 let until = later(at, ttl);
                 let row = Model { id: worker.uuid(), registered_at: micros(at), lease_until: micros(until) };
                 Entity::insert(row.into_active_model()).exec_without_returning(&*tx).await?;
-                let forget = "DELETE FROM workers WHERE lease_until < ? AND NOT EXISTS (SELECT 1 FROM runs \
+                let forget = "DELETE FROM workers WHERE lease_until < $1 AND NOT EXISTS (SELECT 1 FROM runs \
                     WHERE runs.worker_id = workers.id AND runs.state IN ('running', 'cancelling', 'undoing'))";
                 let abandoned = locks.abandoned();
                 let ids = abandoned.iter().map(|worker| worker.uuid());
@@ -55,7 +55,7 @@ impl WorkerStore for SeaStore {
 
     async fn renew_worker(&self, worker: WorkerId, ttl: Duration) -> Result<WorkerLease> {
         self.write(Class::Engine, "renew worker", move |tx| async move {
-            let at = now();
+            let at = tx.now();
             let until = later(at, ttl);
             let done = Entity::update_many()
                 .col_expr(Column::LeaseUntil, Expr::value(micros(until)))

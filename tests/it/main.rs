@@ -5,3 +5,4 @@ mod dependencies;
 mod engine;
 mod portal;
 mod services;
+mod store;

@@ -48,10 +48,10 @@ const SEEDS: u64 = 20;
 
 /// Runs the cases, each on a store of its own.
 macro_rules! cases {
-    ($fresh:ident: $($family:ident { $($case:ident),+ $(,)? })+) => {$($(
-        let store = $fresh().await;
-        named(concat!(stringify!($family), "::", stringify!($case)), $family::$case(&store)).await;
-    )+)+};
+    ($fresh:ident: $($family:ident { $($case:ident),+ $(,)? })+) => {$($({
+        let store = Box::pin($fresh()).await;
+        named(concat!(stringify!($family), "::", stringify!($case)), Box::pin($family::$case(&store))).await;
+    })+)+};
 }
 
 /// Runs every case, each on what `fresh` makes. A case whose demands are not met panics with the case's name.
@@ -118,8 +118,8 @@ where
         }
     }
     for seed in 1..=SEEDS {
-        let store = fresh().await;
-        named("histories::random_histories", histories::random_histories(&store, seed)).await;
+        let store = Box::pin(fresh()).await;
+        named("histories::random_histories", Box::pin(histories::random_histories(&store, seed))).await;
     }
 }
 

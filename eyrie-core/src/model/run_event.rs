@@ -76,25 +76,43 @@ impl RunEvent {
 
 /// A place in the feed across runs. Opaque: only to be handed back to the store that gave it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub struct EventCursor(u64);
+pub struct EventCursor {
+    transaction: u64,
+    position: u64,
+}
 
 impl EventCursor {
     /// The cursor at a store's position.
     #[must_use]
     pub const fn from_position(position: u64) -> Self {
-        Self(position)
+        Self { transaction: 0, position }
+    }
+
+    /// The cursor at a position within a transaction, for stores whose positions do not become visible in their order.
+    #[must_use]
+    pub const fn from_transaction(transaction: u64, position: u64) -> Self {
+        Self { transaction, position }
     }
 
     /// The store's position.
     #[must_use]
     pub const fn position(self) -> u64 {
-        self.0
+        self.position
+    }
+
+    /// The transaction; 0 where positions alone say the order.
+    #[must_use]
+    pub const fn transaction(self) -> u64 {
+        self.transaction
     }
 }
 
 impl fmt::Display for EventCursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:x}", self.0)
+        match self.transaction {
+            0 => write!(f, "{:x}", self.position),
+            transaction => write!(f, "{transaction:x}.{:x}", self.position),
+        }
     }
 }
 
@@ -102,6 +120,8 @@ impl std::str::FromStr for EventCursor {
     type Err = crate::error::Invalid;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        u64::from_str_radix(text, 16).map(Self).map_err(|_| crate::error::Invalid::new("after", "not a cursor of this feed"))
+        let (transaction, position) = text.split_once('.').unwrap_or(("0", text));
+        let number = |hex| u64::from_str_radix(hex, 16).map_err(|_| crate::error::Invalid::new("after", "not a cursor of this feed"));
+        Ok(Self { transaction: number(transaction)?, position: number(position)? })
     }
 }

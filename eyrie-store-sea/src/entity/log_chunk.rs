@@ -19,7 +19,8 @@ pub struct Model {
     pub(crate) start_offset: i64,
     pub(crate) step: i64,
     pub(crate) at: i64,
-    pub(crate) text: String,
+    /// Bytes, as PostgreSQL's texts cannot hold the character NUL.
+    pub(crate) text: Vec<u8>,
 }
 
 /// No relation is followed by SeaORM; the references are in the migration.
@@ -37,7 +38,7 @@ impl TryFrom<Model> for LogChunk {
             offset: counted(row.start_offset)?,
             step: step_index(row.step)?,
             at: time(row.at),
-            text: row.text,
+            text: String::from_utf8(row.text).map_err(|error| Failure::Stored(error.into()))?,
         })
     }
 }

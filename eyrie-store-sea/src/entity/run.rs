@@ -40,12 +40,29 @@ pub struct Model {
     pub(crate) started_at: Option<i64>,
     pub(crate) finished_at: Option<i64>,
     pub(crate) release_id: Option<Uuid>,
-    pub(crate) log_size: i64,
 }
 
 from_row!(Model {
-    id, project_id, deployment_id, kind, state, message, requested_by, origin, context, plan_hash, first_steps, step_count, ready,
-    worker_id, epoch, last_seq, queued_at, started_at, finished_at, release_id, log_size,
+    id,
+    project_id,
+    deployment_id,
+    kind,
+    state,
+    message,
+    requested_by,
+    origin,
+    context,
+    plan_hash,
+    first_steps,
+    step_count,
+    ready,
+    worker_id,
+    epoch,
+    last_seq,
+    queued_at,
+    started_at,
+    finished_at,
+    release_id,
 });
 
 /// No relation is followed by SeaORM; the references are in the migration.
@@ -77,7 +94,6 @@ impl From<&Run> for Model {
             started_at: maybe_micros(run.started_at),
             finished_at: maybe_micros(run.finished_at),
             release_id: run.release_id.map(ReleaseId::uuid),
-            log_size: 0,
         }
     }
 }
@@ -134,8 +150,23 @@ pub struct Head {
 }
 
 from_row!(Head {
-    id, project_id, deployment_id, kind, state, message, origin, plan_hash, step_count, ready, worker_id, epoch, last_seq, queued_at,
-    started_at, finished_at, release_id,
+    id,
+    project_id,
+    deployment_id,
+    kind,
+    state,
+    message,
+    origin,
+    plan_hash,
+    step_count,
+    ready,
+    worker_id,
+    epoch,
+    last_seq,
+    queued_at,
+    started_at,
+    finished_at,
+    release_id,
 });
 
 impl TryFrom<Head> for Run {

@@ -35,9 +35,7 @@ pub struct Model {
     pub(crate) report_id: Option<String>,
 }
 
-from_row!(Model {
-    position, run_id, project_id, seq, at, epoch, kind, state, step, name, parent, attempt, message, command_id, report_id,
-});
+from_row!(Model { position, run_id, project_id, seq, at, epoch, kind, state, step, name, parent, attempt, message, command_id, report_id });
 
 /// No relation is followed by SeaORM; the references are in the migration.
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]

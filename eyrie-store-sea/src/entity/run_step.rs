@@ -35,7 +35,20 @@ pub struct Model {
 }
 
 from_row!(Model {
-    run_id, idx, name, parent, state, attempt, message, output, started_at, finished_at, next_attempt_at, deadline_at, handle, reported,
+    run_id,
+    idx,
+    name,
+    parent,
+    state,
+    attempt,
+    message,
+    output,
+    started_at,
+    finished_at,
+    next_attempt_at,
+    deadline_at,
+    handle,
+    reported,
 });
 
 /// No relation is followed by SeaORM; the references are in the migration.

@@ -4,9 +4,9 @@
 //! chunks hold no foreign keys: they are written only together with their run, by the million.
 
 use sea_orm_migration::{
-    sea_orm::DbBackend,
     prelude::{async_trait::async_trait, *},
     schema::{big_integer, big_integer_null, big_pk_auto, binary, boolean, integer, text, text_null, uuid, uuid_null},
+    sea_orm::DbBackend,
 };
 
 #[derive(Debug)]
@@ -26,8 +26,9 @@ impl MigrationTrait for Base {
         for table in people().into_iter().chain(resources()).chain(runs(position(backend), clustered(backend))).chain(results()) {
             manager.create_table(table).await?;
         }
-        for index in INDEXES {
-            manager.get_connection().execute_unprepared(index).await?;
+        let own: &[_] = if backend == DbBackend::Postgres { POSTGRES_ONLY } else { &[] };
+        for statement in INDEXES.iter().chain(own) {
+            manager.get_connection().execute_unprepared(statement).await?;
         }
         Ok(())
     }
@@ -69,6 +70,13 @@ const INDEXES: &[&str] = &[
     "CREATE INDEX audit_entries_resource ON audit_entries (resource, id)",
     "CREATE UNIQUE INDEX audit_entries_refusal ON audit_entries (refusal_key) WHERE refusal_key IS NOT NULL",
     "CREATE INDEX audit_entries_refused ON audit_entries (id) WHERE refusal_key IS NOT NULL",
+];
+
+/// Where several transactions write at the same time, positions do not become visible in their order. There the feed goes by the
+/// id of the transaction first, and stops before the oldest one that is still under way.
+const POSTGRES_ONLY: &[&str] = &[
+    "ALTER TABLE run_events ADD COLUMN xact xid8 NOT NULL DEFAULT pg_current_xact_id()",
+    "CREATE INDEX run_events_feed ON run_events (xact, position)",
 ];
 
 fn table(name: &'static str, columns: impl IntoIterator<Item = ColumnDef>) -> TableCreateStatement {
@@ -265,7 +273,6 @@ fn runs(position: ColumnDef, clustered: &str) -> Vec<TableCreateStatement> {
                 big_integer_null("started_at"),
                 big_integer_null("finished_at"),
                 uuid_null("release_id"),
-                big_integer("log_size"),
             ],
         )
         .foreign_key(&mut reference("deployment_id", "deployments", ForeignKeyAction::Restrict))
@@ -314,6 +321,7 @@ fn runs(position: ColumnDef, clustered: &str) -> Vec<TableCreateStatement> {
                 text_null("report_id"),
             ],
         ),
+        table("run_logs", [id("run_id"), big_integer("size")]),
         keyed(
             table(
                 "log_chunks",
@@ -323,7 +331,7 @@ fn runs(position: ColumnDef, clustered: &str) -> Vec<TableCreateStatement> {
                     big_integer("start_offset"),
                     big_integer("step"),
                     big_integer("at"),
-                    text("text"),
+                    binary("text"),
                 ],
             ),
             ["run_id", "end_offset"],

@@ -1,32 +1,61 @@
 //! Rows that come back.
 
 use rusqlite::types::FromSql;
+#[cfg(feature = "postgres")]
+use sea_orm::sqlx::{self, Row as _, postgres::PgRow};
 
 use crate::error::Failure;
 
 /// A row that was read, its columns taken in their order.
-#[derive(Debug)]
 pub(crate) struct RowRef<'row> {
-    row: &'row rusqlite::Row<'row>,
+    row: Source<'row>,
     next: usize,
 }
 
+enum Source<'row> {
+    Sqlite(&'row rusqlite::Row<'row>),
+    #[cfg(feature = "postgres")]
+    Postgres(&'row PgRow),
+}
+
+/// What a column can hold.
+#[cfg(not(feature = "postgres"))]
+pub(crate) trait ColumnType: FromSql {}
+#[cfg(not(feature = "postgres"))]
+impl<T: FromSql> ColumnType for T {}
+
+/// What a column can hold.
+#[cfg(feature = "postgres")]
+pub(crate) trait ColumnType: FromSql + for<'row> sqlx::Decode<'row, sqlx::Postgres> + sqlx::Type<sqlx::Postgres> {}
+#[cfg(feature = "postgres")]
+impl<T: FromSql + for<'row> sqlx::Decode<'row, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>> ColumnType for T {}
+
 impl<'row> RowRef<'row> {
     /// A row of SQLite's.
-    pub(crate) fn new(row: &'row rusqlite::Row<'row>) -> Self {
-        Self { row, next: 0 }
+    pub(crate) fn sqlite(row: &'row rusqlite::Row<'row>) -> Self {
+        Self { row: Source::Sqlite(row), next: 0 }
+    }
+
+    /// A row of PostgreSQL's.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn postgres(row: &'row PgRow) -> Self {
+        Self { row: Source::Postgres(row), next: 0 }
     }
 
     /// The value of the next column.
-    pub(crate) fn next<T: FromSql>(&mut self) -> Result<T, Failure> {
+    pub(crate) fn next<T: ColumnType>(&mut self) -> Result<T, Failure> {
         let column = self.next;
         self.next += 1;
-        Ok(self.row.get(column)?)
+        match self.row {
+            Source::Sqlite(row) => Ok(row.get(column)?),
+            #[cfg(feature = "postgres")]
+            Source::Postgres(row) => row.try_get(column).map_err(|error| Failure::Stored(error.into())),
+        }
     }
 }
 
 /// What can be read from a row.
-pub(crate) trait FromRow: Sized {
+pub(crate) trait FromRow: Sized + Send + 'static {
     /// The columns to select, in the order of reading: names, or expressions.
     const COLUMNS: &'static [&'static str];
 

@@ -24,21 +24,70 @@ type Columns = &'static [(&'static str, Kind)];
 pub(crate) struct RowStatement {
     columns: Columns,
     form: Form,
-    text: OnceLock<String>,
+    locks: Locks,
+    one: OnceLock<String>,
+    #[cfg(feature = "postgres")]
+    many: OnceLock<String>,
+}
+
+/// Which rows a reading statement keeps from others until the end of its transaction. SQLite has one writer anyhow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Locks {
+    None,
+    /// Waits for rows that others hold.
+    Update,
+    /// Passes over rows that others hold.
+    UpdateSkipLocked,
 }
 
 #[derive(Debug, Clone, Copy)]
 enum Form {
-    Insert { table: &'static str, otherwise: &'static str },
-    Update { table: &'static str, keys: usize },
-    Select { what: &'static [&'static str], table: &'static str, also: &'static str },
-    Query { what: &'static [&'static str], from: &'static str },
-    Written { sqlite: &'static str },
+    Insert {
+        table: &'static str,
+        otherwise: &'static str,
+    },
+    Update {
+        table: &'static str,
+        keys: usize,
+    },
+    Select {
+        what: &'static [&'static str],
+        table: &'static str,
+        also: &'static str,
+    },
+    Query {
+        what: &'static [&'static str],
+        from: &'static str,
+    },
+    Written {
+        sqlite: &'static str,
+        #[cfg_attr(not(feature = "postgres"), allow(dead_code))]
+        postgres: &'static str,
+    },
 }
 
 impl RowStatement {
     const fn new(columns: Columns, form: Form) -> Self {
-        Self { columns, form, text: OnceLock::new() }
+        Self {
+            columns,
+            form,
+            locks: Locks::None,
+            one: OnceLock::new(),
+            #[cfg(feature = "postgres")]
+            many: OnceLock::new(),
+        }
+    }
+
+    /// The same, keeping what it reads from others, in the order of the key.
+    pub(crate) const fn locking(mut self) -> Self {
+        self.locks = Locks::Update;
+        self
+    }
+
+    /// The same, keeping what it reads from others, without what others keep.
+    pub(crate) const fn taking(mut self) -> Self {
+        self.locks = Locks::UpdateSkipLocked;
+        self
     }
 
     /// Adds each row to the table; `otherwise` says what happens to one that is there.
@@ -62,8 +111,13 @@ impl RowStatement {
     }
 
     /// A statement written by hand, with the row's columns as `?1`, `?2` and so on.
-    pub(crate) const fn written(columns: Columns, sqlite: &'static str) -> Self {
-        Self::new(columns, Form::Written { sqlite })
+    pub(crate) const fn written(columns: Columns, both: &'static str) -> Self {
+        Self::new(columns, Form::Written { sqlite: both, postgres: both })
+    }
+
+    /// A statement written by hand for each of the databases.
+    pub(crate) const fn written_for(columns: Columns, sqlite: &'static str, postgres: &'static str) -> Self {
+        Self::new(columns, Form::Written { sqlite, postgres })
     }
 
     /// How many columns a row has.
@@ -73,7 +127,7 @@ impl RowStatement {
 
     /// The text for one row at a time, for SQLite.
     pub(crate) fn one_row(&self) -> &str {
-        self.text.get_or_init(|| match self.form {
+        self.one.get_or_init(|| match self.form {
             Form::Insert { table, otherwise } => {
                 let names = list(self.columns.iter(), |(name, _)| (*name).to_owned(), ", ");
                 let marks = list(1..=self.columns.len(), |place| format!("?{place}"), ", ");
@@ -89,9 +143,78 @@ impl RowStatement {
                 format!("SELECT {} FROM {table} WHERE {keys} {also}", what.join(", "))
             }
             Form::Query { what, from } => format!("SELECT {} FROM {from}", what.join(", ")),
-            Form::Written { sqlite } => sqlite.to_owned(),
+            Form::Written { sqlite, .. } => sqlite.to_owned(),
         })
     }
+}
+
+#[cfg(feature = "postgres")]
+impl RowStatement {
+    /// The kinds of its columns.
+    pub(crate) fn kinds(&self) -> impl Iterator<Item = Kind> {
+        self.columns.iter().map(|(_, kind)| *kind)
+    }
+
+    /// Whether [`many_rows`](Self::many_rows) takes all rows at once, as one array a column.
+    pub(crate) fn takes_many(&self) -> bool {
+        !matches!(self.form, Form::Query { .. } | Form::Written { .. })
+    }
+
+    /// The text for PostgreSQL.
+    pub(crate) fn many_rows(&self) -> &str {
+        self.many.get_or_init(|| {
+            let locks = match self.locks {
+                Locks::None => "",
+                Locks::Update => " FOR NO KEY UPDATE",
+                Locks::UpdateSkipLocked => " FOR NO KEY UPDATE SKIP LOCKED",
+            };
+            let arrays = list(self.kinds().zip(1..), |(kind, place)| format!("${place}::{}[]", kind.postgres()), ", ");
+            let places = list(1..=self.columns.len(), |place| format!("c{place}"), ", ");
+            let rows = format!("unnest({arrays}) AS v({places})");
+            match self.form {
+                Form::Insert { table, otherwise } => {
+                    let names = list(self.columns.iter(), |(name, _)| (*name).to_owned(), ", ");
+                    format!("INSERT INTO {table} ({names}) SELECT {places} FROM {rows} {otherwise}")
+                }
+                Form::Update { table, keys } => {
+                    let columns = self.columns.iter().zip(1..);
+                    let found = list(columns.clone().take(keys), |((name, _), place)| format!("{table}.{name} = v.c{place}"), " AND ");
+                    let set = list(columns.skip(keys), |((name, _), place)| format!("{name} = v.c{place}"), ", ");
+                    format!("UPDATE {table} SET {set} FROM {rows} WHERE {found}")
+                }
+                Form::Select { what, table, also } if self.locks == Locks::None => {
+                    let keys = list(self.columns.iter().zip(1..), |((name, _), place)| format!("{table}.{name} = v.c{place}"), " AND ");
+                    format!("SELECT {} FROM {rows} JOIN {table} ON true WHERE {keys} {also}", what.join(", "))
+                }
+                Form::Select { what, table, also } => {
+                    let keys = list(self.columns.iter(), |(name, _)| (*name).to_owned(), ", ");
+                    let what = what.join(", ");
+                    format!("SELECT {what} FROM {table} WHERE ({keys}) IN (SELECT {places} FROM {rows}) {also} ORDER BY {keys}{locks}")
+                }
+                Form::Query { what, from } => dollars(&format!("SELECT {} FROM {from}{locks}", what.join(", "))),
+                Form::Written { postgres, .. } => dollars(postgres),
+            }
+        })
+    }
+}
+
+#[cfg(feature = "postgres")]
+impl Kind {
+    fn postgres(self) -> &'static str {
+        match self {
+            Self::Uuid => "uuid",
+            Self::Int => "int8",
+            Self::Text => "text",
+            Self::Bytes => "bytea",
+            Self::Bool => "bool",
+        }
+    }
+}
+
+/// PostgreSQL's way to write a parameter. There is no other question mark in any statement.
+#[cfg(feature = "postgres")]
+fn dollars(text: &str) -> String {
+    text.replace('?', "$")
 }
 
 fn list<I: IntoIterator>(items: I, text: impl Fn(I::Item) -> String, between: &str) -> String {
@@ -111,5 +234,19 @@ mod tests {
         assert_eq!(update.one_row(), "UPDATE t SET n = ?3, m = ?4 WHERE id = ?1 AND n = ?2");
         let select = RowStatement::select(&["a", "b IS NULL"], "t", &[ID], "AND n > 1");
         assert_eq!(select.one_row(), "SELECT a, b IS NULL FROM t WHERE id = ?1 AND n > 1");
+        #[cfg(feature = "postgres")]
+        {
+            let rows = "unnest($1::uuid[], $2::int8[]) AS v(c1, c2)";
+            assert_eq!(insert.many_rows(), format!("INSERT INTO t (id, n) SELECT c1, c2 FROM {rows} ON CONFLICT DO NOTHING"));
+            let rows = "unnest($1::uuid[], $2::int8[], $3::int8[], $4::text[]) AS v(c1, c2, c3, c4)";
+            assert_eq!(update.many_rows(), format!("UPDATE t SET n = v.c3, m = v.c4 FROM {rows} WHERE t.id = v.c1 AND t.n = v.c2"));
+            let rows = "unnest($1::uuid[]) AS v(c1)";
+            assert_eq!(select.many_rows(), format!("SELECT a, b IS NULL FROM {rows} JOIN t ON true WHERE t.id = v.c1 AND n > 1"));
+            let locking = RowStatement::select(&["a"], "t", &[ID], "").locking();
+            assert_eq!(
+                locking.many_rows(),
+                format!("SELECT a FROM t WHERE (id) IN (SELECT c1 FROM {rows})  ORDER BY id FOR NO KEY UPDATE")
+            );
+        }
     }
 }

@@ -1,62 +1,98 @@
 //! A write transaction that carries out row statements.
 
+use eyrie_core::Timestamp;
 use rusqlite::Connection;
 
+#[cfg(feature = "postgres")]
+use crate::postgres::PgTx;
 use crate::{
-    direct::DirectTx,
     error::Failure,
     rows::{FromRow, RowRef, RowStatement, Rows},
+    sqlite::DirectTx,
+    store::now,
 };
 
 /// A write transaction. Dropped without [`commit`](Self::commit), it is rolled back.
 #[derive(Debug)]
-pub(crate) struct RowTx {
-    direct: DirectTx,
+pub(crate) enum RowTx {
+    /// On a file: no statement waits.
+    Sqlite(DirectTx),
+    /// On a server.
+    #[cfg(feature = "postgres")]
+    Postgres(PgTx),
 }
 
 impl RowTx {
-    /// Over a transaction of SQLite's.
-    pub(crate) fn new(direct: DirectTx) -> Self {
-        Self { direct }
+    /// The database's time when the transaction began.
+    pub(crate) fn now(&self) -> Timestamp {
+        match self {
+            Self::Sqlite(_) => now(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(tx) => tx.now(),
+        }
+    }
+
+    /// Carries out a statement that only matters where several transactions write at the same time: it locks rows.
+    pub(crate) async fn lock(&mut self, statement: &'static RowStatement, rows: Rows) -> Result<(), Failure> {
+        match self {
+            Self::Sqlite(_) => drop((statement, rows)),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(tx) => drop(tx.execute(statement, &rows).await?),
+        }
+        Ok(())
     }
 
     /// Carries the statement out for all rows; how many stored rows that touched.
-    pub(crate) async fn execute(&mut self, statement: &RowStatement, rows: Rows) -> Result<u64, Failure> {
+    pub(crate) async fn execute(&mut self, statement: &'static RowStatement, rows: Rows) -> Result<u64, Failure> {
         if rows.is_empty() {
             return Ok(0);
         }
-        debug_assert!(rows.iter().all(|row| row.len() == statement.width()), "{}", statement.one_row());
-        let mut prepared = self.direct.connection()?.prepare_cached(statement.one_row())?;
-        let mut touched = 0;
-        for row in rows.iter() {
-            touched += prepared.execute(rusqlite::params_from_iter(row))? as u64;
+        debug_assert!(rows.iter().all(|row| row.len() == statement.width()), "{statement:?}");
+        match self {
+            Self::Sqlite(direct) => {
+                let mut prepared = direct.connection()?.prepare_cached(statement.one_row())?;
+                let mut touched = 0;
+                for row in rows.iter() {
+                    touched += prepared.execute(rusqlite::params_from_iter(row))? as u64;
+                }
+                Ok(touched)
+            }
+            #[cfg(feature = "postgres")]
+            Self::Postgres(tx) => tx.execute(statement, &rows).await,
         }
-        Ok(touched)
     }
 
     /// Reads what the statement finds for all rows.
-    pub(crate) async fn read<M: FromRow>(&mut self, statement: &RowStatement, rows: Rows) -> Result<Vec<M>, Failure> {
+    pub(crate) async fn read<M: FromRow>(&mut self, statement: &'static RowStatement, rows: Rows) -> Result<Vec<M>, Failure> {
         if rows.is_empty() {
             return Ok(Vec::new());
         }
-        rows_of(self.direct.connection()?, statement, &rows)
+        match self {
+            Self::Sqlite(direct) => rows_of(direct.connection()?, statement, &rows),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(tx) => tx.read(statement, &rows).await,
+        }
     }
 
     /// Makes everything durable.
     pub(crate) async fn commit(self) -> Result<(), Failure> {
-        self.direct.commit()
+        match self {
+            Self::Sqlite(direct) => direct.commit(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(tx) => tx.commit().await,
+        }
     }
 }
 
 /// Reads what the statement finds for all rows, on a connection of SQLite's.
 pub(crate) fn rows_of<M: FromRow>(connection: &Connection, statement: &RowStatement, rows: &Rows) -> Result<Vec<M>, Failure> {
-    debug_assert!(rows.iter().all(|row| row.len() == statement.width()), "{}", statement.one_row());
+    debug_assert!(rows.iter().all(|row| row.len() == statement.width()), "{statement:?}");
     let mut all = Vec::with_capacity(rows.len());
     let mut prepared = connection.prepare_cached(statement.one_row())?;
     for row in rows.iter() {
         let mut found = prepared.query(rusqlite::params_from_iter(row))?;
         while let Some(row) = found.next()? {
-            all.push(M::from_row(&mut RowRef::new(row))?);
+            all.push(M::from_row(&mut RowRef::sqlite(row))?);
         }
     }
     Ok(all)

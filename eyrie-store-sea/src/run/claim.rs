@@ -1,6 +1,9 @@
 //! Giving runs to workers.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use eyrie_core::{
     Result, Timestamp,
@@ -21,8 +24,8 @@ use crate::{
         RowStatement, RowTx, Rows, from_row,
     },
     run::{load::Seen, write::write},
-    store::{SeaStore, now},
-    worker_lock::WorkerLocks,
+    sqlite::WorkerLocks,
+    store::SeaStore,
     writer::Class,
 };
 
@@ -37,14 +40,12 @@ static LEFT: RowStatement = RowStatement::query(
     run::Model::COLUMNS,
     &[("most", Int)],
     "runs WHERE state IN ('running', 'cancelling', 'undoing') AND worker_id IS NULL ORDER BY queued_at, id LIMIT ?1",
-);
-static HELD_BY: RowStatement = RowStatement::select(
-    run::Model::COLUMNS,
-    "runs",
-    &[("worker_id", Uuid)],
-    "AND state IN ('running', 'cancelling', 'undoing')",
-);
-static READY: RowStatement = RowStatement::query(run::Model::COLUMNS, &[("most", Int)], "runs WHERE ready ORDER BY queued_at, id LIMIT ?1");
+)
+.taking();
+static HELD_BY: RowStatement =
+    RowStatement::select(run::Model::COLUMNS, "runs", &[("worker_id", Uuid)], "AND state IN ('running', 'cancelling', 'undoing')").taking();
+static READY: RowStatement =
+    RowStatement::query(run::Model::COLUMNS, &[("most", Int)], "runs WHERE ready ORDER BY queued_at, id LIMIT ?1").taking();
 static STEPS: RowStatement = RowStatement::select(
     run_step::Model::COLUMNS,
     "run_steps",
@@ -72,25 +73,25 @@ pub(super) async fn claim(store: &SeaStore, worker: WorkerId, limit: u32) -> Res
     if limit == 0 {
         return Ok(Vec::new());
     }
-    let locks = store.locks().clone();
-    store
-        .rows(Class::Engine, "claim", move |mut tx| async move {
-            let at = now();
-            check_lease(&mut tx, worker, at).await?;
-            let (mut rows, dead) = orphans(&mut tx, &locks, worker, at, limit).await?;
-            let room = u64::from(limit).saturating_sub(rows.len() as u64);
-            if room > 0 {
-                rows.extend(runs_of(&mut tx, &READY, room).await?);
-            }
-            let claims = take(&mut tx, rows, worker, at).await?;
-            if claims.is_empty() && dead.is_empty() {
-                return Ok(claims);
-            }
-            tx.commit().await?;
-            locks.bury(&dead);
-            Ok(claims)
-        })
-        .await
+    let locks = Arc::clone(store.locks());
+    store.rows(Class::Engine, "claim", move |tx| give(tx, Arc::clone(&locks), worker, limit)).await
+}
+
+async fn give(mut tx: RowTx, locks: Arc<WorkerLocks>, worker: WorkerId, limit: u32) -> Result<Vec<Claim>, Failure> {
+    let at = tx.now();
+    check_lease(&mut tx, worker, at).await?;
+    let (mut rows, dead) = orphans(&mut tx, &locks, worker, at, limit).await?;
+    let room = u64::from(limit).saturating_sub(rows.len() as u64);
+    if room > 0 {
+        rows.extend(runs_of(&mut tx, &READY, room).await?);
+    }
+    let claims = take(&mut tx, rows, worker, at).await?;
+    if claims.is_empty() && dead.is_empty() {
+        return Ok(claims);
+    }
+    tx.commit().await?;
+    locks.bury(&dead);
+    Ok(claims)
 }
 
 async fn check_lease(tx: &mut RowTx, worker: WorkerId, at: Timestamp) -> Result<(), Failure> {
@@ -98,7 +99,7 @@ async fn check_lease(tx: &mut RowTx, worker: WorkerId, at: Timestamp) -> Result<
     if leases.iter().any(|lease| lease.lease_until > micros(at)) { Ok(()) } else { Err(Failure::missing("valid worker lease")) }
 }
 
-async fn runs_of(tx: &mut RowTx, statement: &RowStatement, limit: u64) -> Result<Vec<run::Model>, Failure> {
+async fn runs_of(tx: &mut RowTx, statement: &'static RowStatement, limit: u64) -> Result<Vec<run::Model>, Failure> {
     tx.read(statement, Rows::from_iter([[count(limit).into()]])).await
 }
 

@@ -1,7 +1,7 @@
 //! Queueing runs.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -25,13 +25,12 @@ use crate::{
         Kind::{Bool, Bytes, Int, Text, Uuid},
         RowStatement, RowTx, Rows, from_row,
     },
-    run::write::{insert_events, insert_steps},
-    store::{SeaStore, now},
+    run::write::{insert_events, insert_steps, lock_deployments},
+    store::SeaStore,
     writer::Class,
 };
 
-static KEYS: RowStatement =
-    RowStatement::select(request_key::Model::COLUMNS, "request_keys", &[("request_key", Text)], "");
+static KEYS: RowStatement = RowStatement::select(request_key::Model::COLUMNS, "request_keys", &[("request_key", Text)], "");
 static KEEP_KEYS: RowStatement =
     RowStatement::insert("request_keys", &[("request_key", Text), ("content", Bytes), ("run_id", Uuid), ("created_at", Int)], "");
 static RUNS: RowStatement = RowStatement::select(run::Model::COLUMNS, "runs", &[("id", Uuid)], "");
@@ -60,7 +59,6 @@ static KEEP_RUNS: RowStatement = RowStatement::insert(
         ("started_at", Int),
         ("finished_at", Int),
         ("release_id", Uuid),
-        ("log_size", Int),
     ],
     "",
 );
@@ -93,29 +91,31 @@ pub(super) async fn enqueue(store: &SeaStore, runs: &[Enqueue]) -> Result<Vec<Re
     if runs.is_empty() {
         return Ok(Vec::new());
     }
-    let runs = runs.to_vec();
-    store
-        .rows(Class::Engine, "enqueue", move |mut tx| async move {
-            let at = now();
-            let mut keys = known_keys(&mut tx, &runs).await?;
-            let mut places = places(&mut tx, &runs).await?;
-            let mut ids = taken_ids(&mut tx, &runs).await?;
-            let mut answers = Vec::with_capacity(runs.len());
-            let mut new = Vec::new();
-            for request in &runs {
-                let answer = queue_one(request, at, &mut keys, &mut places, &mut ids);
-                if let Ok(Enqueued { run, is_new: true }) = &answer {
-                    new.push((request, run.clone()));
-                }
-                answers.push(answer.map_err(|failure| failure.into_error("enqueue")));
-            }
-            if !new.is_empty() {
-                keep(&mut tx, &new, at).await?;
-                tx.commit().await?;
-            }
-            Ok(answers)
-        })
-        .await
+    let runs: Arc<[Enqueue]> = runs.into();
+    store.rows(Class::Engine, "enqueue", move |tx| queue(tx, Arc::clone(&runs))).await
+}
+
+async fn queue(mut tx: RowTx, runs: Arc<[Enqueue]>) -> Result<Vec<Result<Enqueued>>, Failure> {
+    let at = tx.now();
+    let deployments: BTreeSet<_> = runs.iter().map(|request| request.run.deployment_id).collect();
+    lock_deployments(&mut tx, deployments).await?;
+    let mut keys = known_keys(&mut tx, &runs).await?;
+    let mut places = places(&mut tx, &runs).await?;
+    let mut ids = taken_ids(&mut tx, &runs).await?;
+    let mut answers = Vec::with_capacity(runs.len());
+    let mut new = Vec::new();
+    for request in runs.iter() {
+        let answer = queue_one(request, at, &mut keys, &mut places, &mut ids);
+        if let Ok(Enqueued { run, is_new: true }) = &answer {
+            new.push((request, run.clone()));
+        }
+        answers.push(answer.map_err(|failure| failure.into_error("enqueue")));
+    }
+    if !new.is_empty() {
+        keep(&mut tx, &new, at).await?;
+        tx.commit().await?;
+    }
+    Ok(answers)
 }
 
 fn queue_one(
@@ -209,7 +209,7 @@ fn queued(run: &Run, at: Timestamp) -> EventRow {
     EventRow { event: Arc::new(event), command: None, report_id: None }
 }
 
-fn row(run: run::Model) -> [Cell; 21] {
+fn row(run: run::Model) -> [Cell; 20] {
     [
         run.id.into(),
         run.project_id.into(),
@@ -231,6 +231,5 @@ fn row(run: run::Model) -> [Cell; 21] {
         run.started_at.into(),
         run.finished_at.into(),
         run.release_id.into(),
-        run.log_size.into(),
     ]
 }

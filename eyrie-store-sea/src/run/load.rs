@@ -21,10 +21,9 @@ use crate::{
 
 const RUN: (&str, Kind) = ("run_id", Kind::Uuid);
 
-static RUNS: RowStatement = RowStatement::select(run::Head::COLUMNS, "runs", &[("id", Kind::Uuid)], "");
+static RUNS: RowStatement = RowStatement::select(run::Head::COLUMNS, "runs", &[("id", Kind::Uuid)], "").locking();
 static STEPS: RowStatement = RowStatement::select(run_step::Head::COLUMNS, "run_steps", &[RUN, ("idx", Kind::Int)], "");
-static UNFINISHED: RowStatement =
-    RowStatement::select(run_step::Head::COLUMNS, "run_steps", &[RUN], "AND state IN ('pending', 'running')");
+static UNFINISHED: RowStatement = RowStatement::select(run_step::Head::COLUMNS, "run_steps", &[RUN], "AND state IN ('pending', 'running')");
 static OPEN_REPORTS: RowStatement =
     RowStatement::select(run_step::Head::COLUMNS, "run_steps", &[RUN], "AND parent IS NOT NULL AND state IN ('pending', 'running')");
 static NAMED_REPORTS: RowStatement = RowStatement::select(
@@ -147,7 +146,7 @@ fn ids<'a>(runs: impl Iterator<Item = &'a RunId>) -> Rows {
 
 async fn load_steps(
     tx: &mut RowTx,
-    statement: &RowStatement,
+    statement: &'static RowStatement,
     rows: Rows,
     views: &mut BTreeMap<RunId, RunView>,
     seen: &mut Seen,

@@ -17,14 +17,20 @@ const READY: i64 = 1;
 const CANCELLING: i64 = 2;
 const HELD: i64 = 3;
 
-/// One line per thing to know: a run is ready; a run of the worker is to be cancelled; somebody holds runs, until when.
-static LOOK: RowStatement = RowStatement::written(
-    &[("worker_id", Kind::Uuid)],
+/// One line per thing to know: a run is ready; a run of the worker is to be cancelled; somebody holds runs, until when (by this
+/// machine's clock; on a server, whose clock it is that counts, it is moved by the difference).
+static LOOK: RowStatement = RowStatement::written_for(
+    &[("worker_id", Kind::Uuid), ("now", Kind::Int)],
     "SELECT 1 AS what, NULL AS id, NULL AS lease_until WHERE EXISTS (SELECT 1 FROM runs WHERE ready) \
         UNION ALL SELECT 2, id, NULL FROM runs WHERE worker_id = ?1 AND state = 'cancelling' \
             AND state IN ('running', 'cancelling', 'undoing') \
         UNION ALL SELECT 3, h.worker_id, w.lease_until FROM (SELECT DISTINCT worker_id FROM runs \
             WHERE state IN ('running', 'cancelling', 'undoing')) h LEFT JOIN workers w ON w.id = h.worker_id",
+    "SELECT 1::int8 AS what, NULL::uuid AS id, NULL::int8 AS lease_until WHERE EXISTS (SELECT 1 FROM runs WHERE ready) \
+        UNION ALL SELECT 2, id, NULL FROM runs WHERE worker_id = ?1 AND state = 'cancelling' \
+        UNION ALL SELECT 3, h.worker_id, w.lease_until - (extract(epoch FROM clock_timestamp()) * 1000000)::int8 + ?2 \
+            FROM (SELECT DISTINCT worker_id FROM runs WHERE state IN ('running', 'cancelling', 'undoing')) h \
+            LEFT JOIN workers w ON w.id = h.worker_id",
 );
 
 #[derive(Debug)]
@@ -41,7 +47,7 @@ pub(super) async fn poll(store: &SeaStore, worker: WorkerId) -> Result<Poll> {
     let at = micros(now());
     let mut poll = Poll::default();
     let mut others = Vec::new();
-    for line in store.read_rows::<Line, Line>("poll", &LOOK, Rows::from_iter([[worker.uuid().into()]])).await? {
+    for line in store.read_rows::<Line, Line>("poll", &LOOK, Rows::from_iter([[worker.uuid().into(), at.into()]])).await? {
         match (line.what, line.id) {
             (READY, _) | (HELD, None) => poll.claimable = true,
             (CANCELLING, Some(run)) => poll.cancelling.push(RunId::from_uuid(run)),

@@ -11,7 +11,7 @@ use crate::{
     error::Failure,
     rows::RowTx,
     run::{load::load, write::write},
-    store::{SeaStore, now},
+    store::SeaStore,
     writer::Class,
 };
 
@@ -27,7 +27,7 @@ pub(super) async fn record(store: &SeaStore, commands: &[Command]) -> Result<Vec
     let mut outcome = Err(Failure::Raced);
     for _ in 0..ATTEMPTS {
         let batch = Arc::clone(&commands);
-        outcome = store.writer().rows(Class::Engine, move |tx| apply(tx, batch)).await;
+        outcome = store.writer().rows(Class::Engine, move |tx| apply(tx, Arc::clone(&batch))).await;
         if !matches!(outcome, Err(Failure::Raced)) {
             break;
         }
@@ -37,7 +37,7 @@ pub(super) async fn record(store: &SeaStore, commands: &[Command]) -> Result<Vec
 
 async fn apply(mut tx: RowTx, commands: Arc<[Command]>) -> Result<Vec<Result<Recorded, RecordError>>, Failure> {
     let (views, seen) = load(&mut tx, &Needs::of(&commands)).await?;
-    let at = now();
+    let at = tx.now();
     let mut batch = RunBatch::new(views.into_values(), at);
     let answers = commands.iter().map(|command| batch.apply(command)).collect();
     let writes = batch.finish();

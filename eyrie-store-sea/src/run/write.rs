@@ -134,13 +134,10 @@ static FREE: RowStatement = RowStatement::written(
         AND q.state = 'queued' ORDER BY q.queued_at, q.id LIMIT 1) AND NOT EXISTS (SELECT 1 FROM runs c WHERE c.deployment_id = ?1 \
         AND c.finished_at IS NULL AND (c.state <> 'queued' OR c.ready))",
 );
+static LOCK_DEPLOYMENTS: RowStatement = RowStatement::select(&["id"], "deployments", &[("id", Uuid)], "").locking();
 /// What runs on the machine itself because of these deployments.
-static DEPLOYED_HERE: RowStatement = RowStatement::select(
-    deployed_service::Model::COLUMNS,
-    "deployed_services",
-    &[("deployment_id", Uuid)],
-    "AND cluster_id IS NULL",
-);
+static DEPLOYED_HERE: RowStatement =
+    RowStatement::select(deployed_service::Model::COLUMNS, "deployed_services", &[("deployment_id", Uuid)], "AND cluster_id IS NULL");
 
 /// Writes everything, if what was read is still so; else [`Failure::Raced`].
 pub(super) async fn write(tx: &mut RowTx, seen: &Seen, writes: RunWrites, at: Timestamp) -> Result<(), Failure> {
@@ -156,8 +153,15 @@ pub(super) async fn write(tx: &mut RowTx, seen: &Seen, writes: RunWrites, at: Ti
         settle(tx, &writes.outcomes, &projects, at).await?;
     }
     audit::keep_all(tx, writes.audit.iter()).await?;
+    lock_deployments(tx, writes.freed.iter().copied().collect()).await?;
     tx.execute(&FREE, writes.freed.iter().map(|deployment| [deployment.uuid().into()]).collect()).await?;
     Ok(())
+}
+
+/// Keeps others from adding to the queues of these deployments, or taking from them, until the transaction is over: who ends a
+/// run and who queues the next one must know of each other. Runs are always locked before deployments.
+pub(super) async fn lock_deployments(tx: &mut RowTx, deployments: BTreeSet<DeploymentId>) -> Result<(), Failure> {
+    tx.lock(&LOCK_DEPLOYMENTS, deployments.iter().map(|deployment| [deployment.uuid().into()]).collect()).await
 }
 
 /// Adds steps.
@@ -173,7 +177,7 @@ pub(super) async fn insert_events<'a>(tx: &mut RowTx, events: impl Iterator<Item
 }
 
 /// Every row must hit, or somebody else was faster.
-async fn update(tx: &mut RowTx, statement: &RowStatement, rows: Rows) -> Result<(), Failure> {
+async fn update(tx: &mut RowTx, statement: &'static RowStatement, rows: Rows) -> Result<(), Failure> {
     let wanted = rows.len() as u64;
     if tx.execute(statement, rows).await? == wanted { Ok(()) } else { Err(Failure::Raced) }
 }

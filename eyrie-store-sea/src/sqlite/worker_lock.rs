@@ -20,7 +20,8 @@ const SETTLED: Duration = Duration::from_secs(10);
 /// A folder with one locked file per worker.
 #[derive(Debug)]
 pub(crate) struct WorkerLocks {
-    folder: PathBuf,
+    /// None: nothing is locked, and a worker is dead when its lease is over.
+    folder: Option<PathBuf>,
     state: Mutex<State>,
 }
 
@@ -38,25 +39,32 @@ impl WorkerLocks {
     pub(crate) fn beside(path: &Path) -> Self {
         let mut folder = path.as_os_str().to_owned();
         folder.push(".workers");
-        Self { folder: folder.into(), state: Mutex::default() }
+        Self { folder: Some(folder.into()), state: Mutex::default() }
+    }
+
+    /// No locks, for a database that other machines use too.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn none() -> Self {
+        Self { folder: None, state: Mutex::default() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn file(&self, worker: WorkerId) -> PathBuf {
-        self.folder.join(format!("{worker}.lock"))
+    fn file(&self, worker: WorkerId) -> Option<PathBuf> {
+        Some(self.folder.as_ref()?.join(format!("{worker}.lock")))
     }
 
     /// Holds a lock for the worker until it is let go or this process ends.
     pub(crate) fn hold(&self, worker: WorkerId) -> Result<()> {
-        let made = self.make_folder().and_then(|()| {
+        let (Some(folder), Some(path)) = (&self.folder, self.file(worker)) else { return Ok(()) };
+        let made = make_folder(folder).and_then(|()| {
             let mut options = OpenOptions::new();
             options.read(true).write(true).create_new(true);
             #[cfg(unix)]
             std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-            options.open(self.file(worker))
+            options.open(&path)
         });
         let file = match made {
             Ok(file) => file,
@@ -72,7 +80,7 @@ impl WorkerLocks {
             }
             // A file system without locks: other processes then wait for the lease to run out.
             Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {
-                let _ = fs::remove_file(self.file(worker));
+                let _ = fs::remove_file(path);
                 Ok(())
             }
             Err(TryLockError::Error(error)) => Err(unusable(error)),
@@ -82,20 +90,10 @@ impl WorkerLocks {
         }
     }
 
-    fn make_folder(&self) -> io::Result<()> {
-        let mut folder = fs::DirBuilder::new();
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut folder, 0o700);
-        match folder.create(&self.folder) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-            _ => Ok(()),
-        }
-    }
-
     /// Lets the worker's lock go.
     pub(crate) fn let_go(&self, worker: WorkerId) {
         if let Some(file) = self.state().own.remove(&worker) {
-            let _ = fs::remove_file(self.file(worker));
+            self.remove(worker);
             drop(file);
         }
     }
@@ -132,7 +130,7 @@ impl WorkerLocks {
     /// Workers whose processes are no more, by the files that they left. Files that were just made are passed over: their
     /// makers may not have come to lock them yet.
     pub(crate) fn abandoned(&self) -> Vec<WorkerId> {
-        let Ok(files) = fs::read_dir(&self.folder) else { return Vec::new() };
+        let Some(Ok(files)) = self.folder.as_ref().map(fs::read_dir) else { return Vec::new() };
         let is_settled = |file: &fs::DirEntry| {
             let changed = file.metadata().and_then(|data| data.modified()).ok();
             changed.and_then(|at| at.elapsed().ok()).is_some_and(|age| age > SETTLED)
@@ -145,19 +143,36 @@ impl WorkerLocks {
     /// Takes away what dead workers left.
     pub(crate) fn bury(&self, dead: &[WorkerId]) {
         for worker in dead {
-            let _ = fs::remove_file(self.file(*worker));
+            self.remove(*worker);
+        }
+    }
+
+    fn remove(&self, worker: WorkerId) {
+        if let Some(file) = self.file(worker) {
+            let _ = fs::remove_file(file);
         }
     }
 
     fn is_dead(&self, worker: WorkerId) -> bool {
         // The lock that this takes is let go again at once, when the file is closed.
-        OpenOptions::new().read(true).write(true).open(self.file(worker)).is_ok_and(|file| file.try_lock().is_ok())
+        let Some(file) = self.file(worker) else { return false };
+        OpenOptions::new().read(true).write(true).open(file).is_ok_and(|file| file.try_lock().is_ok())
     }
 }
 
 impl Drop for WorkerLocks {
     fn drop(&mut self) {
         self.let_all_go();
+    }
+}
+
+fn make_folder(path: &Path) -> io::Result<()> {
+    let mut folder = fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut folder, 0o700);
+    match folder.create(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
     }
 }
 

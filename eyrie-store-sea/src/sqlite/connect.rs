@@ -15,11 +15,11 @@ use sea_orm::{
 use sea_orm_migration::MigratorTrait;
 
 use crate::{
-    direct::{DirectReader, DirectWriter, SHORT_WAIT},
     error::Failure,
     migration::Migrator,
     options::{Options, Synchronous},
     schema_check::{Schema, check_file, check_schema},
+    sqlite::direct::{DirectReader, DirectWriter, SHORT_WAIT},
 };
 
 /// The connections to one database.

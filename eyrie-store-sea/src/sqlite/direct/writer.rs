@@ -15,12 +15,7 @@ use eyrie_core::{Error, ErrorKind, Result};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use crate::{
-    direct::connection::open_writer,
-    error::Failure,
-    options::Options,
-    rows::RowTx,
-};
+use crate::{error::Failure, options::Options, rows::RowTx, sqlite::direct::connection::open_writer};
 
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -79,7 +74,7 @@ impl DirectWriter {
         let (answer, answered) = oneshot::channel();
         let home = Arc::clone(&self.home);
         let job = move || {
-            let done = DirectTx::begin(home).and_then(|tx| at_once(work(RowTx::new(tx))));
+            let done = DirectTx::begin(home).and_then(|tx| at_once(work(RowTx::Sqlite(tx))));
             drop(held);
             drop(answer.send(done));
         };

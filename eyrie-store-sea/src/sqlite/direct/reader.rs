@@ -11,7 +11,7 @@ use eyrie_core::{Error, ErrorKind, Result};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use crate::{direct::connection::open_reader, error::Failure, options::Options};
+use crate::{error::Failure, options::Options, sqlite::direct::connection::open_reader};
 
 /// How many read at the same time.
 const THREADS: usize = 2;

@@ -1,0 +1,172 @@
+//! Transactions on the server: begun anew when others were in the way, and never left without a known end.
+
+use std::{
+    future::Future,
+    time::{Duration, Instant},
+};
+
+use eyrie_core::{Error, ErrorKind, Timestamp, clock::from_micros};
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, Statement, TransactionTrait,
+    sqlx::{self, PgPool, Row},
+};
+
+use crate::{
+    error::Failure,
+    postgres::{Announcer, PgTx},
+    rows::RowTx,
+    writer::{Held, WriteTx},
+};
+
+/// How often a transaction is begun anew when others were in its way.
+const ATTEMPTS: u32 = 8;
+/// The database's time, and the id of the transaction, by which its end can be looked up.
+const STAMP: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::int8, pg_current_xact_id()::text";
+
+/// Runs write transactions.
+#[derive(Debug, Clone)]
+pub(crate) struct PostgresWriter {
+    request: DatabaseConnection,
+    engine: PgPool,
+    announcer: Announcer,
+    patience: Duration,
+}
+
+/// What the end of a transaction needs.
+#[derive(Debug)]
+pub(crate) struct Ending {
+    writer: PostgresWriter,
+    xact: String,
+    now: Timestamp,
+}
+
+impl PostgresWriter {
+    /// A writer that asks for up to `patience` how a commit without an answer ended.
+    pub(crate) fn new(request: DatabaseConnection, engine: PgPool, announcer: Announcer, patience: Duration) -> Self {
+        Self { request, engine, announcer, patience }
+    }
+
+    /// Runs `work` in a transaction of rows, again when others were in its way.
+    pub(crate) async fn rows<T, F, Work>(&self, work: F) -> Result<T, Failure>
+    where
+        F: Fn(RowTx) -> Work + Send + Sync + 'static,
+        Work: Future<Output = Result<T, Failure>> + Send,
+        T: Send + 'static,
+    {
+        let writer = self.clone();
+        to_its_end(async move {
+            let mut attempt = 1;
+            loop {
+                let done = match writer.begin_rows().await {
+                    Ok(tx) => work(RowTx::Postgres(tx)).await,
+                    Err(failure) => Err(failure),
+                };
+                match done {
+                    Err(failure) if failure.is_in_the_way() && attempt < ATTEMPTS => {
+                        tracing::debug!(%failure, attempt, "a transaction is begun anew");
+                        tokio::time::sleep(Duration::from_millis(1 << attempt)).await;
+                        attempt += 1;
+                    }
+                    done => return done,
+                }
+            }
+        })
+        .await
+    }
+
+    /// Runs `work` in a transaction.
+    pub(crate) async fn write<T, F, Work>(&self, work: F) -> Result<T, Failure>
+    where
+        F: FnOnce(WriteTx) -> Work + Send + 'static,
+        Work: Future<Output = Result<T, Failure>> + Send,
+        T: Send + 'static,
+    {
+        let writer = self.clone();
+        to_its_end(async move {
+            let transaction = writer.request.begin().await?;
+            let statement = Statement::from_string(transaction.get_database_backend(), STAMP);
+            let stamp = transaction.query_one_raw(statement).await?.ok_or_else(|| Failure::missing("clock"))?;
+            let (micros, xact): (i64, String) = (stamp.try_get_by_index(0)?, stamp.try_get_by_index(1)?);
+            let ending = Ending { writer, xact, now: from_micros(micros) };
+            work(WriteTx::new(transaction, Held::Ending(ending))).await
+        })
+        .await
+    }
+
+    /// Begins a transaction. Connections that turn out to be broken are passed over: nothing has been asked of them.
+    async fn begin_rows(&self) -> Result<PgTx, Failure> {
+        let mut left = self.engine.options().get_max_connections();
+        loop {
+            match self.try_begin_rows().await {
+                Err(failure) if failure.is_unreachable() && left > 0 => left -= 1,
+                begun => return begun,
+            }
+        }
+    }
+
+    async fn try_begin_rows(&self) -> Result<PgTx, Failure> {
+        let mut transaction = self.engine.begin().await?;
+        let stamp = sqlx::query(STAMP).fetch_one(&mut *transaction).await?;
+        let ending = Ending { writer: self.clone(), xact: stamp.try_get(1)?, now: from_micros(stamp.try_get(0)?) };
+        Ok(PgTx::new(transaction, ending))
+    }
+
+    /// Closes the connections, once their transactions have ended.
+    pub(crate) async fn close(&self) {
+        self.announcer.close();
+        self.engine.close().await;
+        if let Err(error) = self.request.clone().close().await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "the database connections did not close cleanly");
+        }
+    }
+
+    /// How the transaction ended, as the server remembers it. None: it is not known.
+    async fn outcome(&self, xact: &str) -> Option<bool> {
+        let begun = Instant::now();
+        let mut pause = Duration::from_millis(10);
+        while begun.elapsed() < self.patience {
+            let status: Result<Option<String>, _> =
+                sqlx::query_scalar("SELECT pg_xact_status($1::text::xid8)").bind(xact).fetch_one(&self.engine).await;
+            match status.as_ref().map(Option::as_deref) {
+                Ok(Some("committed")) => return Some(true),
+                Ok(Some("aborted")) => return Some(false),
+                // Too old to be remembered: it ended long ago, and nobody waits so long.
+                Ok(None) => return None,
+                Ok(Some(_)) | Err(_) => tokio::time::sleep(pause).await,
+            }
+            pause = (pause * 2).min(Duration::from_millis(500));
+        }
+        None
+    }
+}
+
+impl Ending {
+    /// The database's time when the transaction began.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// Takes the answer to a commit. When there was none, it asks the server what became of the transaction.
+    pub(crate) async fn of(self, done: Result<(), Failure>) -> Result<(), Failure> {
+        let done = match done {
+            Err(failure @ Failure::Commit(_)) if failure.is_without_answer() => match self.writer.outcome(&self.xact).await {
+                Some(true) => Ok(()),
+                Some(false) => {
+                    Err(Error::new(ErrorKind::Unavailable, "write", "the server went away before the commit took effect").into())
+                }
+                None => Err(failure),
+            },
+            done => done,
+        };
+        if done.is_ok() {
+            self.writer.announcer.announce();
+        }
+        done
+    }
+}
+
+/// Goes on to the end also when the caller goes away.
+async fn to_its_end<T: Send + 'static>(work: impl Future<Output = Result<T, Failure>> + Send + 'static) -> Result<T, Failure> {
+    let stopped = |error| Error::new(ErrorKind::OutcomeUnknown, "write", "the write was stopped").with_source(error).into();
+    tokio::spawn(work).await.unwrap_or_else(|error| Err(stopped(error)))
+}

@@ -1,0 +1,4 @@
+//! The store on a server.
+
+mod conformance;
+mod refusals;
