@@ -7,7 +7,7 @@ use sea_orm::{ConnectionTrait, DatabaseConnection, Statement};
 use tokio::sync::watch;
 
 #[cfg(feature = "postgres")]
-use crate::postgres::{self, Announcer, PostgresWriter, rows_of_pool};
+use crate::postgres::{self, Announcer, PostgresWriter};
 use crate::{
     error::Failure,
     options::Options,
@@ -37,7 +37,7 @@ struct Shared {
 enum RowReader {
     Sqlite(DirectReader),
     #[cfg(feature = "postgres")]
-    Postgres(sea_orm::sqlx::PgPool),
+    Postgres(PostgresWriter),
 }
 
 /// What hears that others wrote.
@@ -91,14 +91,15 @@ impl SeaStore {
 
     #[cfg(feature = "postgres")]
     async fn open_postgres(options: Options) -> Result<Self> {
-        let postgres::Connections { request, engine, place } = postgres::connect(&options).await?;
+        let postgres::Connections { read, write, engine, place } = postgres::connect(&options).await?;
         let thread = OwnThread::start()?;
         let announcer = Announcer::start(engine.clone(), thread.runtime());
+        let writer = PostgresWriter::new(write, engine, announcer.clone(), options.busy_timeout, thread.runtime().clone());
         let shared = Shared {
             place,
-            read: request.clone(),
-            row_reader: RowReader::Postgres(request.get_postgres_connection_pool().clone()),
-            writer: Writer::Postgres(PostgresWriter::new(request, engine, announcer.clone(), options.busy_timeout)),
+            read,
+            row_reader: RowReader::Postgres(writer.clone()),
+            writer: Writer::Postgres(writer),
             locks: Arc::new(WorkerLocks::none()),
             changes: Changes::Postgres(announcer),
             _thread: thread,
@@ -121,7 +122,7 @@ impl SeaStore {
         match &self.shared.row_reader {
             RowReader::Sqlite(reader) => reader.close().await,
             #[cfg(feature = "postgres")]
-            RowReader::Postgres(pool) => pool.close().await,
+            RowReader::Postgres(_) => {}
         }
         self.shared.writer.close().await;
     }
@@ -133,8 +134,10 @@ impl SeaStore {
     /// `Unavailable` when the database does not answer.
     pub async fn synchronous(&self) -> Result<&'static str> {
         #[cfg(feature = "postgres")]
-        if let RowReader::Postgres(pool) = &self.shared.row_reader {
-            return postgres::synchronous(pool).await.map_err(|failure| failure.into_error("synchronous"));
+        if self.is_server() {
+            return postgres::synchronous(self.read().get_postgres_connection_pool())
+                .await
+                .map_err(|failure| failure.into_error("synchronous"));
         }
         let read = |tx: WriteTx| async move {
             let statement = Statement::from_string(tx.get_database_backend(), "PRAGMA synchronous");
@@ -188,7 +191,7 @@ impl SeaStore {
         let read = match &self.shared.row_reader {
             RowReader::Sqlite(reader) => reader.read(move |connection| converted(rows_of(connection, statement, &row)?)).await,
             #[cfg(feature = "postgres")]
-            RowReader::Postgres(pool) => rows_of_pool(pool, statement, &row).await.and_then(converted),
+            RowReader::Postgres(reader) => reader.read(statement, row).await.and_then(converted),
         };
         read.map_err(|failure| failure.into_error(what))
     }

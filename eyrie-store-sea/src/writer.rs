@@ -61,7 +61,7 @@ impl Writer {
         let done = match self {
             Self::Sqlite(writer) => writer.write(class, work).await,
             #[cfg(feature = "postgres")]
-            Self::Postgres(writer) => writer.write(work).await,
+            Self::Postgres(writer) => writer.write(class, work).await,
         };
         done.map_err(|failure| failure.into_error(operation))
     }

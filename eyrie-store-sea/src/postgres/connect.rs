@@ -28,9 +28,11 @@ const MIGRATION_LOCK: i64 = 0x65_79_72_69_65;
 /// The connections to one database.
 #[derive(Debug)]
 pub(crate) struct Connections {
-    /// For what people ask for and read.
-    pub(crate) request: DatabaseConnection,
-    /// For what the engine waits for.
+    /// For what people read, on their own runtimes.
+    pub(crate) read: DatabaseConnection,
+    /// For what people write, on the store's own runtime: whoever blocks a runtime must not keep rows locked.
+    pub(crate) write: PgPool,
+    /// For what the engine reads and writes, on the store's own runtime.
     pub(crate) engine: PgPool,
     /// The server and database, for people.
     pub(crate) place: String,
@@ -59,14 +61,15 @@ pub(crate) async fn connect(options: &Options) -> Result<Connections> {
     ]);
     let pool = |most: u32| PgPoolOptions::new().max_connections(most).acquire_timeout(options.busy_timeout.max(Duration::from_secs(5)));
     let first = pool(options.read_connections.max(2)).test_before_acquire(true).connect_with(asked.clone()).await;
-    let requests = first.map_err(|error| unreachable_server(&place, error))?;
-    check_server(&requests, &place).await?;
-    let request = SqlxPostgresConnector::from_sqlx_postgres_pool(requests.clone());
-    migrate(&requests, &request, &place).await?;
-    // A recorder, a claim, a heartbeat and a log that is written, at the same time. Not tested before use: a broken one is
-    // noticed when its transaction begins, and another one is taken.
-    let engine = pool(4).test_before_acquire(false).connect_lazy_with(asked);
-    Ok(Connections { request, engine, place })
+    let readers = first.map_err(|error| unreachable_server(&place, error))?;
+    check_server(&readers, &place).await?;
+    let read = SqlxPostgresConnector::from_sqlx_postgres_pool(readers.clone());
+    migrate(&readers, &read, &place).await?;
+    let write = pool(4).test_before_acquire(true).connect_lazy_with(asked.clone());
+    // A recorder, a claim, a heartbeat, a log that is written, two who read, one who listens. Not tested before use: a broken one
+    // is noticed when its transaction begins, and another one is taken.
+    let engine = pool(7).test_before_acquire(false).connect_lazy_with(asked);
+    Ok(Connections { read, write, engine, place })
 }
 
 /// What is wrong with the server or the address, with what to do.
@@ -92,20 +95,20 @@ async fn check_server(pool: &PgPool, place: &str) -> Result<()> {
 }
 
 /// Brings the schema up to date. Of several processes that do so at once, one does it and the others find it done.
-async fn migrate(pool: &PgPool, request: &DatabaseConnection, place: &str) -> Result<()> {
+async fn migrate(pool: &PgPool, db: &DatabaseConnection, place: &str) -> Result<()> {
     let done = async {
         let tables = "SELECT count(*) FROM pg_tables WHERE schemaname = current_schema() AND tablename = 'seaql_migrations'";
         if sqlx::query_scalar::<_, i64>(tables).fetch_one(pool).await? > 0 {
             check_rights(pool, place, USE).await?;
         }
-        if check_schema(request).await? == Schema::Current {
+        if check_schema(db).await? == Schema::Current {
             return Ok(());
         }
         check_rights(pool, place, MAKE).await?;
         let mut lock = pool.begin().await?;
         sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(MIGRATION_LOCK).execute(&mut *lock).await?;
-        if check_schema(request).await? == Schema::Behind {
-            Migrator::up(request, None).await?;
+        if check_schema(db).await? == Schema::Behind {
+            Migrator::up(db, None).await?;
         }
         lock.commit().await?;
         Ok(())

@@ -7,5 +7,5 @@ mod writer;
 
 pub(crate) use announcer::Announcer;
 pub(crate) use connect::{Connections, connect, is_postgres, synchronous};
-pub(crate) use rows::{PgTx, rows_of_pool};
+pub(crate) use rows::PgTx;
 pub(crate) use writer::{Ending, PostgresWriter};

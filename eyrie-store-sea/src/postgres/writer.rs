@@ -7,15 +7,17 @@ use std::{
 
 use eyrie_core::{Error, ErrorKind, Timestamp, clock::from_micros};
 use sea_orm::{
-    ConnectionTrait, DatabaseConnection, Statement, TransactionTrait,
+    ConnectionTrait, SqlxPostgresConnector, Statement, TransactionOptions, TransactionTrait,
     sqlx::{self, PgPool, Row},
 };
 
+use tokio::runtime::Handle;
+
 use crate::{
     error::Failure,
-    postgres::{Announcer, PgTx},
-    rows::RowTx,
-    writer::{Held, WriteTx},
+    postgres::{Announcer, PgTx, rows::rows_of_pool},
+    rows::{FromRow, RowStatement, RowTx, Rows},
+    writer::{Class, Held, WriteTx},
 };
 
 /// How often a transaction is begun anew when others were in its way.
@@ -26,10 +28,11 @@ const STAMP: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::i
 /// Runs write transactions.
 #[derive(Debug, Clone)]
 pub(crate) struct PostgresWriter {
-    request: DatabaseConnection,
+    write: PgPool,
     engine: PgPool,
     announcer: Announcer,
     patience: Duration,
+    own: Handle,
 }
 
 /// What the end of a transaction needs.
@@ -41,9 +44,25 @@ pub(crate) struct Ending {
 }
 
 impl PostgresWriter {
-    /// A writer that asks for up to `patience` how a commit without an answer ended.
-    pub(crate) fn new(request: DatabaseConnection, engine: PgPool, announcer: Announcer, patience: Duration) -> Self {
-        Self { request, engine, announcer, patience }
+    /// A writer that asks for up to `patience` how a commit without an answer ended; `own` is the store's own runtime, on which
+    /// alone these connections are used.
+    pub(crate) fn new(write: PgPool, engine: PgPool, announcer: Announcer, patience: Duration, own: Handle) -> Self {
+        Self { write, engine, announcer, patience, own }
+    }
+
+    /// Reads what the statement finds for all rows.
+    pub(crate) async fn read<M: FromRow>(&self, statement: &'static RowStatement, rows: Rows) -> Result<Vec<M>, Failure> {
+        let writer = self.clone();
+        let read = async move {
+            let mut left = writer.engine.options().get_max_connections();
+            loop {
+                match rows_of_pool(&writer.engine, statement, &rows).await {
+                    Err(failure) if failure.is_unreachable() && left > 0 => left -= 1,
+                    done => return done,
+                }
+            }
+        };
+        self.to_its_end(read).await
     }
 
     /// Runs `work` in a transaction of rows, again when others were in its way.
@@ -54,7 +73,7 @@ impl PostgresWriter {
         T: Send + 'static,
     {
         let writer = self.clone();
-        to_its_end(async move {
+        self.to_its_end(async move {
             let mut attempt = 1;
             loop {
                 let done = match writer.begin_rows().await {
@@ -75,15 +94,17 @@ impl PostgresWriter {
     }
 
     /// Runs `work` in a transaction.
-    pub(crate) async fn write<T, F, Work>(&self, work: F) -> Result<T, Failure>
+    pub(crate) async fn write<T, F, Work>(&self, class: Class, work: F) -> Result<T, Failure>
     where
         F: FnOnce(WriteTx) -> Work + Send + 'static,
         Work: Future<Output = Result<T, Failure>> + Send,
         T: Send + 'static,
     {
         let writer = self.clone();
-        to_its_end(async move {
-            let transaction = writer.request.begin().await?;
+        self.to_its_end(async move {
+            let pool = if class == Class::Engine { &writer.engine } else { &writer.write };
+            let db = SqlxPostgresConnector::from_sqlx_postgres_pool(pool.clone());
+            let transaction = db.begin_with_options(TransactionOptions::default()).await?;
             let statement = Statement::from_string(transaction.get_database_backend(), STAMP);
             let stamp = transaction.query_one_raw(statement).await?.ok_or_else(|| Failure::missing("clock"))?;
             let (micros, xact): (i64, String) = (stamp.try_get_by_index(0)?, stamp.try_get_by_index(1)?);
@@ -111,13 +132,17 @@ impl PostgresWriter {
         Ok(PgTx::new(transaction, ending))
     }
 
+    /// Goes on to the end also when the caller goes away.
+    async fn to_its_end<T: Send + 'static>(&self, work: impl Future<Output = Result<T, Failure>> + Send + 'static) -> Result<T, Failure> {
+        let stopped = |error| Error::new(ErrorKind::OutcomeUnknown, "write", "the write was stopped").with_source(error).into();
+        self.own.spawn(work).await.unwrap_or_else(|error| Err(stopped(error)))
+    }
+
     /// Closes the connections, once their transactions have ended.
     pub(crate) async fn close(&self) {
         self.announcer.close();
         self.engine.close().await;
-        if let Err(error) = self.request.clone().close().await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "the database connections did not close cleanly");
-        }
+        self.write.close().await;
     }
 
     /// How the transaction ended, as the server remembers it. None: it is not known.
@@ -163,10 +188,4 @@ impl Ending {
         }
         done
     }
-}
-
-/// Goes on to the end also when the caller goes away.
-async fn to_its_end<T: Send + 'static>(work: impl Future<Output = Result<T, Failure>> + Send + 'static) -> Result<T, Failure> {
-    let stopped = |error| Error::new(ErrorKind::OutcomeUnknown, "write", "the write was stopped").with_source(error).into();
-    tokio::spawn(work).await.unwrap_or_else(|error| Err(stopped(error)))
 }

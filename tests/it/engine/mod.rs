@@ -6,7 +6,7 @@ mod misbehaviour;
 mod plans;
 mod takeover;
 
-/// Runs an async test function on memory and on SQLite.
+/// Runs an async test function on memory, SQLite and PostgreSQL.
 macro_rules! on_every_store {
     ($($(#[$doc:meta])* $name:ident;)+) => {$(
         mod $name {
@@ -18,6 +18,11 @@ macro_rules! on_every_store {
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn sqlite() {
                 super::$name(eyrie_tests::world::Kind::Sqlite).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn postgres() {
+                super::$name(eyrie_tests::world::Kind::Postgres).await;
             }
         }
     )+};
