@@ -1,7 +1,7 @@
 //! A platform in a process of its own, which the crash tests kill at any moment. Everything that it does or says goes to a journal.
 //!
-//! Arguments are `key=value`: `db`, `journal`, `seed`, `lease` (ms), `max_runs`, `max_pages`, `services` (folder), and
-//! `worker=no`; `enqueue` is `loop`, `fill`, `hold`, `service` or a number of runs; `drain=yes` ends when nothing is left to do.
+//! Arguments are `key=value`: `db` (an address), `journal`, `seed`, `lease` (ms), `max_runs`, `max_pages`, `services` (folder), and
+//! `worker=no`; `enqueue` is `loop`, `patient`, `fill`, `hold`, `service` or a number of runs; `drain=yes` ends when nothing is left to do.
 
 use std::{
     collections::BTreeMap,
@@ -263,7 +263,7 @@ fn options(arguments: &Arguments) -> WorkerOptions {
 }
 
 async fn open(arguments: &Arguments) -> SeaStore {
-    let mut options = Options::new(format!("sqlite:{}", arguments.text("db").expect("a database")));
+    let mut options = Options::new(arguments.text("db").expect("a database"));
     if let Some(pages) = arguments.number("max_pages") {
         options = options.max_pages(u32::try_from(pages).expect("a small number"));
     }
@@ -300,6 +300,14 @@ async fn main() {
         None => {}
         Some("loop") => child.enqueue_for_ever().await,
         Some("fill") => child.fill().await,
+        Some("patient") => {
+            for n in child.first().. {
+                while child.count(RunState::Queued).await >= QUEUED as usize {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+                child.enqueue_patiently(n, json!({})).await;
+            }
+        }
         Some("service") => child.start_service().await,
         Some("hold") => {
             let plan = plans::hold(&folder.join("gate").to_string_lossy());

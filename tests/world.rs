@@ -46,7 +46,7 @@ impl Ground {
         let url = match kind {
             Kind::Memory => None,
             Kind::Sqlite => Some(format!("sqlite:{}", dir.path().join("eyrie.db").display())),
-            Kind::Postgres => Some(Server::shared().database().await),
+            Kind::Postgres => Some(Server::shared_by_all().database().await),
         };
         let store: Arc<dyn Store> = match &url {
             None => Arc::new(MemoryStore::new()),

@@ -53,15 +53,7 @@ impl PostgresWriter {
     /// Reads what the statement finds for all rows.
     pub(crate) async fn read<M: FromRow>(&self, statement: &'static RowStatement, rows: Rows) -> Result<Vec<M>, Failure> {
         let writer = self.clone();
-        let read = async move {
-            let mut left = writer.engine.options().get_max_connections();
-            loop {
-                match rows_of_pool(&writer.engine, statement, &rows).await {
-                    Err(failure) if failure.is_unreachable() && left > 0 => left -= 1,
-                    done => return done,
-                }
-            }
-        };
+        let read = async move { passing_over_broken(&writer.engine, || rows_of_pool(&writer.engine, statement, &rows)).await };
         self.to_its_end(read).await
     }
 
@@ -76,7 +68,7 @@ impl PostgresWriter {
         self.to_its_end(async move {
             let mut attempt = 1;
             loop {
-                let done = match writer.begin_rows().await {
+                let done = match passing_over_broken(&writer.engine, || writer.begin_rows()).await {
                     Ok(tx) => work(RowTx::Postgres(tx)).await,
                     Err(failure) => Err(failure),
                 };
@@ -103,29 +95,23 @@ impl PostgresWriter {
         let writer = self.clone();
         self.to_its_end(async move {
             let pool = if class == Class::Engine { &writer.engine } else { &writer.write };
-            let db = SqlxPostgresConnector::from_sqlx_postgres_pool(pool.clone());
-            let transaction = db.begin_with_options(TransactionOptions::default()).await?;
-            let statement = Statement::from_string(transaction.get_database_backend(), STAMP);
-            let stamp = transaction.query_one_raw(statement).await?.ok_or_else(|| Failure::missing("clock"))?;
-            let (micros, xact): (i64, String) = (stamp.try_get_by_index(0)?, stamp.try_get_by_index(1)?);
-            let ending = Ending { writer, xact, now: from_micros(micros) };
-            work(WriteTx::new(transaction, Held::Ending(ending))).await
+            let transaction = passing_over_broken(pool, || writer.begin(pool)).await?;
+            work(transaction).await
         })
         .await
     }
 
-    /// Begins a transaction. Connections that turn out to be broken are passed over: nothing has been asked of them.
-    async fn begin_rows(&self) -> Result<PgTx, Failure> {
-        let mut left = self.engine.options().get_max_connections();
-        loop {
-            match self.try_begin_rows().await {
-                Err(failure) if failure.is_unreachable() && left > 0 => left -= 1,
-                begun => return begun,
-            }
-        }
+    async fn begin(&self, pool: &PgPool) -> Result<WriteTx, Failure> {
+        let db = SqlxPostgresConnector::from_sqlx_postgres_pool(pool.clone());
+        let transaction = db.begin_with_options(TransactionOptions::default()).await?;
+        let statement = Statement::from_string(transaction.get_database_backend(), STAMP);
+        let stamp = transaction.query_one_raw(statement).await?.ok_or_else(|| Failure::missing("clock"))?;
+        let (micros, xact): (i64, String) = (stamp.try_get_by_index(0)?, stamp.try_get_by_index(1)?);
+        let ending = Ending { writer: self.clone(), xact, now: from_micros(micros) };
+        Ok(WriteTx::new(transaction, Held::Ending(ending)))
     }
 
-    async fn try_begin_rows(&self) -> Result<PgTx, Failure> {
+    async fn begin_rows(&self) -> Result<PgTx, Failure> {
         let mut transaction = self.engine.begin().await?;
         let stamp = sqlx::query(STAMP).fetch_one(&mut *transaction).await?;
         let ending = Ending { writer: self.clone(), xact: stamp.try_get(1)?, now: from_micros(stamp.try_get(0)?) };
@@ -187,5 +173,19 @@ impl Ending {
             self.writer.announcer.announce();
         }
         done
+    }
+}
+
+/// Does something that has no consequences yet, again as long as the pool has connections left that turn out to be broken.
+async fn passing_over_broken<T, Doing>(pool: &PgPool, mut attempt: impl FnMut() -> Doing) -> Result<T, Failure>
+where
+    Doing: Future<Output = Result<T, Failure>>,
+{
+    let mut left = pool.options().get_max_connections();
+    loop {
+        match attempt().await {
+            Err(failure) if failure.is_unreachable() && left > 0 => left -= 1,
+            done => return done,
+        }
     }
 }

@@ -42,28 +42,11 @@ enum Locks {
 
 #[derive(Debug, Clone, Copy)]
 enum Form {
-    Insert {
-        table: &'static str,
-        otherwise: &'static str,
-    },
-    Update {
-        table: &'static str,
-        keys: usize,
-    },
-    Select {
-        what: &'static [&'static str],
-        table: &'static str,
-        also: &'static str,
-    },
-    Query {
-        what: &'static [&'static str],
-        from: &'static str,
-    },
-    Written {
-        sqlite: &'static str,
-        #[cfg_attr(not(feature = "postgres"), allow(dead_code))]
-        postgres: &'static str,
-    },
+    Insert { table: &'static str, otherwise: &'static str },
+    Update { table: &'static str, keys: usize },
+    Select { what: &'static [&'static str], table: &'static str, also: &'static str },
+    Query { what: &'static [&'static str], from: &'static str },
+    Written { text: &'static str },
 }
 
 impl RowStatement {
@@ -111,13 +94,8 @@ impl RowStatement {
     }
 
     /// A statement written by hand, with the row's columns as `?1`, `?2` and so on.
-    pub(crate) const fn written(columns: Columns, both: &'static str) -> Self {
-        Self::new(columns, Form::Written { sqlite: both, postgres: both })
-    }
-
-    /// A statement written by hand for each of the databases.
-    pub(crate) const fn written_for(columns: Columns, sqlite: &'static str, postgres: &'static str) -> Self {
-        Self::new(columns, Form::Written { sqlite, postgres })
+    pub(crate) const fn written(columns: Columns, text: &'static str) -> Self {
+        Self::new(columns, Form::Written { text })
     }
 
     /// How many columns a row has.
@@ -143,7 +121,7 @@ impl RowStatement {
                 format!("SELECT {} FROM {table} WHERE {keys} {also}", what.join(", "))
             }
             Form::Query { what, from } => format!("SELECT {} FROM {from}", what.join(", ")),
-            Form::Written { sqlite, .. } => sqlite.to_owned(),
+            Form::Written { text } => text.to_owned(),
         })
     }
 }
@@ -192,7 +170,7 @@ impl RowStatement {
                     format!("SELECT {what} FROM {table} WHERE ({keys}) IN (SELECT {places} FROM {rows}) {also} ORDER BY {keys}{locks}")
                 }
                 Form::Query { what, from } => dollars(&format!("SELECT {} FROM {from}{locks}", what.join(", "))),
-                Form::Written { postgres, .. } => dollars(postgres),
+                Form::Written { text } => dollars(text),
             }
         })
     }

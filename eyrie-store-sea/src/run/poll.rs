@@ -17,18 +17,23 @@ const READY: i64 = 1;
 const CANCELLING: i64 = 2;
 const HELD: i64 = 3;
 
-/// One line per thing to know: a run is ready; a run of the worker is to be cancelled; somebody holds runs, until when (by this
-/// machine's clock; on a server, whose clock it is that counts, it is moved by the difference).
-static LOOK: RowStatement = RowStatement::written_for(
+/// One line per thing to know: a run is ready; a run of the worker is to be cancelled; somebody holds runs, with how much is left
+/// of the lease in microseconds.
+static LOOK: RowStatement = RowStatement::written(
     &[("worker_id", Kind::Uuid), ("now", Kind::Int)],
-    "SELECT 1 AS what, NULL AS id, NULL AS lease_until WHERE EXISTS (SELECT 1 FROM runs WHERE ready) \
+    "SELECT 1 AS what, NULL AS id, NULL AS time_left WHERE EXISTS (SELECT 1 FROM runs WHERE ready) \
         UNION ALL SELECT 2, id, NULL FROM runs WHERE worker_id = ?1 AND state = 'cancelling' \
             AND state IN ('running', 'cancelling', 'undoing') \
-        UNION ALL SELECT 3, h.worker_id, w.lease_until FROM (SELECT DISTINCT worker_id FROM runs \
+        UNION ALL SELECT 3, h.worker_id, w.lease_until - ?2 FROM (SELECT DISTINCT worker_id FROM runs \
             WHERE state IN ('running', 'cancelling', 'undoing')) h LEFT JOIN workers w ON w.id = h.worker_id",
-    "SELECT 1::int8 AS what, NULL::uuid AS id, NULL::int8 AS lease_until WHERE EXISTS (SELECT 1 FROM runs WHERE ready) \
+);
+/// The same on a server, by whose clock leases end.
+static SERVER_LOOK: RowStatement = RowStatement::written(
+    &[("worker_id", Kind::Uuid)],
+    "SELECT 1::int8 AS what, NULL::uuid AS id, NULL::int8 AS time_left WHERE EXISTS (SELECT 1 FROM runs WHERE ready) \
         UNION ALL SELECT 2, id, NULL FROM runs WHERE worker_id = ?1 AND state = 'cancelling' \
-        UNION ALL SELECT 3, h.worker_id, w.lease_until - (extract(epoch FROM clock_timestamp()) * 1000000)::int8 + ?2 \
+            AND state IN ('running', 'cancelling', 'undoing') \
+        UNION ALL SELECT 3, h.worker_id, w.lease_until - (extract(epoch FROM clock_timestamp()) * 1000000)::int8 \
             FROM (SELECT DISTINCT worker_id FROM runs WHERE state IN ('running', 'cancelling', 'undoing')) h \
             LEFT JOIN workers w ON w.id = h.worker_id",
 );
@@ -37,21 +42,24 @@ static LOOK: RowStatement = RowStatement::written_for(
 struct Line {
     what: i64,
     id: Option<Uuid>,
-    lease_until: Option<i64>,
+    time_left: Option<i64>,
 }
 
-from_row!(Line { what, id, lease_until });
+from_row!(Line { what, id, time_left });
 
 /// What there is to do for the worker.
 pub(super) async fn poll(store: &SeaStore, worker: WorkerId) -> Result<Poll> {
-    let at = micros(now());
+    let (look, row) = match store.is_server() {
+        true => (&SERVER_LOOK, Rows::from_iter([[worker.uuid().into()]])),
+        false => (&LOOK, Rows::from_iter([[worker.uuid().into(), micros(now()).into()]])),
+    };
     let mut poll = Poll::default();
     let mut others = Vec::new();
-    for line in store.read_rows::<Line, Line>("poll", &LOOK, Rows::from_iter([[worker.uuid().into(), at.into()]])).await? {
+    for line in store.read_rows::<Line, Line>("poll", look, row).await? {
         match (line.what, line.id) {
             (READY, _) | (HELD, None) => poll.claimable = true,
             (CANCELLING, Some(run)) => poll.cancelling.push(RunId::from_uuid(run)),
-            (HELD, Some(_)) if line.lease_until.is_none_or(|until| until <= at) => poll.claimable = true,
+            (HELD, Some(_)) if line.time_left.is_none_or(|left| left <= 0) => poll.claimable = true,
             (HELD, Some(holder)) if holder != worker.uuid() => others.push(WorkerId::from_uuid(holder)),
             _ => {}
         }

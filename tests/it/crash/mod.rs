@@ -1,9 +1,11 @@
 //! Processes that are killed, stopped, and starved of room; and an oracle outside of them.
 
+mod copy;
 mod disk;
 mod kills;
 mod oracle;
 mod script;
+mod server;
 mod takeover;
 mod two;
 
@@ -12,15 +14,20 @@ use std::{
     fs::{self, File},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use eyrie_tests::crash::journal::Journal;
+use copy::copy_tables;
+use eyrie_tests::{crash::journal::Journal, postgres::Server};
 
 /// A folder with a database, a journal, and whatever the processes leave behind. Kept when a test fails.
 struct Field {
     folder: PathBuf,
+    /// The file, or where a server's tables are copied to, to be judged.
     database: PathBuf,
+    /// The server's database, if it is one.
+    server: Option<(Arc<Server>, String)>,
     journal: Journal,
     seed: u64,
     started: Cell<u32>,
@@ -30,7 +37,35 @@ impl Field {
     fn new(seed: u64) -> Self {
         let folder = tempfile::tempdir().unwrap().keep();
         let journal = Journal::open(&folder.join("journal"));
-        Self { database: folder.join("eyrie.db"), folder, journal, seed, started: Cell::new(0) }
+        Self { database: folder.join("eyrie.db"), server: None, folder, journal, seed, started: Cell::new(0) }
+    }
+
+    /// The same on a database of this server.
+    fn on_server(seed: u64, server: Arc<Server>) -> Self {
+        let url = block_on(server.database());
+        let mut field = Self::new(seed);
+        field.server = Some((server, url));
+        field
+    }
+
+    fn url(&self) -> String {
+        match &self.server {
+            Some((_, url)) => url.clone(),
+            None => format!("sqlite:{}", self.database.display()),
+        }
+    }
+
+    /// The server.
+    fn server(&self) -> &Server {
+        &self.server.as_ref().expect("a field on a server").0
+    }
+
+    /// The database, to be looked at.
+    fn open(&self) -> rusqlite::Connection {
+        if let Some((_, url)) = &self.server {
+            block_on(copy_tables(url, &self.database));
+        }
+        rusqlite::Connection::open_with_flags(&self.database, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap()
     }
 
     /// Starts a process with these arguments besides the usual ones.
@@ -44,7 +79,7 @@ impl Field {
         let log = self.folder.join(format!("process-{number}.log"));
         let output = File::create(&log).unwrap();
         let child = command
-            .arg(format!("db={}", self.database.display()))
+            .arg(format!("db={}", self.url()))
             .arg(format!("journal={}", self.folder.join("journal").display()))
             .arg(format!("seed={}", self.seed))
             .args(arguments)
@@ -156,6 +191,10 @@ fn wait_until(limit: Duration, what: &str, mut reached: impl FnMut() -> bool) {
         assert!(begun.elapsed() < limit, "waited {limit:?} in vain for {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
+}
+
+fn block_on<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
 }
 
 fn touch(path: &Path) {

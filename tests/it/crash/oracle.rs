@@ -6,7 +6,7 @@ use std::{
 };
 
 use eyrie_tests::crash::journal::words;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::Connection;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -80,7 +80,7 @@ pub(super) fn judge(field: &Field) -> Found {
     judge_with(field, Leases::Kept)
 }
 
-/// Whether a process that lives may have lost its lease, so that it executes a body again itself.
+/// Whether a process that lives may have lost its lease, so that a body which ended unrecorded is executed again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Leases {
     Kept,
@@ -89,7 +89,7 @@ pub(super) enum Leases {
 
 /// Like [`judge`], where leases may have been lost.
 pub(super) fn judge_with(field: &Field, leases: Leases) -> Found {
-    let db = Connection::open_with_flags(&field.database, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+    let db = field.open();
     let (mut wrong, mut found) = (Vec::new(), Found::default());
     let integrity: String = db.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
     if integrity != "ok" {
@@ -320,7 +320,7 @@ fn check_bodies<'a>(lines: &'a [Vec<String>], runs: &BTreeMap<String, Run>, leas
                         if before.how == "ok" { found.unrecorded += 1 } else { found.in_flight += 1 }
                     }
                     Some(before) if matches!(before.how, "failed" | "stopped") => {}
-                    Some(before) if leases == Leases::Lost && before.process == process && before.how == "ok" => {
+                    Some(before) if leases == Leases::Lost && before.how == "ok" => {
                         found.again += 1;
                         found.unrecorded += 1;
                     }

@@ -13,7 +13,7 @@ async fn refused(url: &str) -> (ErrorKind, String) {
 
 #[tokio::test]
 async fn what_cannot_be_opened_is_said_clearly() {
-    let server = Server::shared();
+    let server = Server::shared_by_all();
     let (kind, text) = refused("postgres://[").await;
     assert!(kind == ErrorKind::Invalid && text.contains("url"), "{text}");
     let (kind, text) = refused(&server.url_of("nowhere")).await;
@@ -26,7 +26,7 @@ async fn what_cannot_be_opened_is_said_clearly() {
 
 #[tokio::test]
 async fn a_user_who_may_do_too_little_is_refused() {
-    let server = Server::shared();
+    let server = Server::shared_by_all();
     let url = server.database().await;
     let database = url.rsplit('/').next().expect("a name");
     server.sql("postgres", &format!("CREATE USER poor_{database} PASSWORD 'p'")).await;
@@ -43,7 +43,7 @@ async fn a_user_who_may_do_too_little_is_refused() {
 
 #[tokio::test]
 async fn a_database_of_something_else_or_of_a_newer_program_is_left_alone() {
-    let server = Server::shared();
+    let server = Server::shared_by_all();
     let url = server.database().await;
     let database = url.rsplit('/').next().expect("a name");
     server.sql(database, "CREATE TABLE recipes (id int)").await;
