@@ -1,19 +1,19 @@
 //! Durable steps per second, and how long things take, beside the raw limits of the same file system in the same run.
 //!
-//! `cargo bench -p eyrie-benches --bench engine`. The last line on stdout is JSON.
+//! `cargo bench -p eyrie-benches --bench engine -- --store sqlite|postgres`. The last line on stdout is JSON.
 
 use std::{
     error::Error,
-    path::Path,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
 use eyrie_benches::{
+    database::Database,
     percentiles::{percentile_ms, round},
     process::cpu_time,
-    raw_sqlite::{self, RawLimits},
+    raw_limits::RawLimits,
 };
 use eyrie_core::{
     Acting, Eyrie,
@@ -21,7 +21,6 @@ use eyrie_core::{
     id::{DeploymentId, RunId},
     model::{NewDeployment, NewGroup, NewProject, Plan, Principal, RunEventBody, RunState},
 };
-use eyrie_store_sea::SeaStore;
 use futures_util::{StreamExt, stream};
 use serde_json::json;
 
@@ -59,12 +58,12 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 async fn bench() -> Result<(), Box<dyn Error>> {
-    let folder = tempfile::tempdir_in(std::env::var_os("EYRIE_BENCH_DIR").map_or_else(std::env::temp_dir, Into::into))?;
-    let store = SeaStore::open(&format!("sqlite:{}/bench.db", folder.path().display())).await?;
+    let database = Database::named_by_arguments().await?;
+    let store = database.open().await?;
     let synchronous = store.synchronous().await?;
-    println!("store: sqlite, journal_mode WAL, synchronous {synchronous} (read back)");
+    println!("store: {}, synchronous {synchronous} (read back), {MAX_RUNS} runs at a time", database.name());
 
-    let before = raw_sqlite::measure(folder.path(), synchronous, 2.0)?;
+    let before = database.raw_limits(synchronous).await?;
     say_raw("before", before);
     let no_op = NoOp::default();
     let eyrie = Eyrie::builder(Arc::new(store))
@@ -88,18 +87,14 @@ async fn bench() -> Result<(), Box<dyn Error>> {
         before.single_commits_per_s,
         before.single_commits_per_s / sequential
     );
-    let (steps_per_s, rows_per_s) = bench.parallel(folder.path()).await?;
+    let (steps_per_s, rows_per_s) = bench.parallel(&database).await?;
     let mut start = bench.start_latency().await?;
     let mut feed = bench.feed_latency().await?;
     let idle = bench.idle().await;
     bench.eyrie.shutdown().await;
-    std::fs::remove_file(folder.path().join("raw.db"))?;
-    let after = raw_sqlite::measure(folder.path(), synchronous, 2.0)?;
+    let after = database.raw_limits(synchronous).await?;
     say_raw("after", after);
-    let raw = RawLimits {
-        single_commits_per_s: (before.single_commits_per_s + after.single_commits_per_s) / 2.0,
-        batched_rows_per_s: (before.batched_rows_per_s + after.batched_rows_per_s) / 2.0,
-    };
+    let raw = before.mean(after);
     let (start_p50, start_p99) = (percentile_ms(&mut start, 50.0), percentile_ms(&mut start, 99.0));
     let (feed_p50, feed_p99) = (percentile_ms(&mut feed, 50.0), percentile_ms(&mut feed, 99.0));
     println!(
@@ -111,7 +106,7 @@ async fn bench() -> Result<(), Box<dyn Error>> {
     println!("event -> subscriber, its commit included: p50 {feed_p50} ms, p99 {feed_p99} ms");
     println!("waiting worker: {idle:.2} % of one core");
     let line = json!({
-        "store": "sqlite",
+        "store": database.name(),
         "synchronous": synchronous,
         "parallel_steps_per_s": steps_per_s.round(),
         "parallel_rows_per_s": rows_per_s.round(),
@@ -159,8 +154,8 @@ impl Bench {
     }
 
     /// Steps and rows per second of 1000 runs of 5 steps each, from the first request to the last end.
-    async fn parallel(&self, folder: &Path) -> Result<(f64, f64), Box<dyn Error>> {
-        let rows_before = count_rows(folder)?;
+    async fn parallel(&self, database: &Database) -> Result<(f64, f64), Box<dyn Error>> {
+        let rows_before = database.rows().await?;
         let plan = chain(STEPS)?;
         let mut feed = self.me.follow_runs(None).await?;
         let begun = Instant::now();
@@ -182,7 +177,7 @@ impl Bench {
         for run in &runs {
             self.end(*run).await?;
         }
-        let rows = count_rows(folder)? - rows_before;
+        let rows = database.rows().await? - rows_before;
         Ok(((RUNS * STEPS) as f64 / took, rows as f64 / took))
     }
 
@@ -223,13 +218,4 @@ impl Bench {
         tokio::time::sleep(Duration::from_secs(5)).await;
         (cpu_time(pid).unwrap_or_default() - before).as_secs_f64() / 5.0 * 100.0
     }
-}
-
-/// Rows written by runs so far: each event, each run's row when it is queued, claimed and with each of its commands, each step's
-/// row when it is made, started and ended, and each audit entry.
-fn count_rows(folder: &Path) -> Result<u64, Box<dyn Error>> {
-    let connection = rusqlite::Connection::open_with_flags(folder.join("bench.db"), rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    let count = |table: &str| connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get::<_, i64>(0));
-    let commands: i64 = connection.query_row("SELECT count(DISTINCT command_id) FROM run_events", [], |row| row.get(0))?;
-    Ok(u64::try_from(count("run_events")? + 2 * count("runs")? + commands + 3 * count("run_steps")? + count("audit_entries")?)?)
 }

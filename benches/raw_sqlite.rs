@@ -4,14 +4,7 @@ use std::{path::Path, time::Instant};
 
 use rusqlite::{Connection, params};
 
-/// The raw limits.
-#[derive(Debug, Clone, Copy)]
-pub struct RawLimits {
-    /// Commits of one row each, per second.
-    pub single_commits_per_s: f64,
-    /// Rows per second in commits of 100 rows.
-    pub batched_rows_per_s: f64,
-}
+use crate::raw_limits::RawLimits;
 
 /// Measures for about `seconds` each, in a new file in `folder`.
 ///
