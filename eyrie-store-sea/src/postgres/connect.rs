@@ -68,6 +68,14 @@ pub(crate) async fn connect(options: &Options) -> Result<Connections> {
     let write = pool(4).test_before_acquire(true).connect_lazy_with(asked.clone());
     // A recorder, a claim, a heartbeat, a log that is written, two who read, one who listens. Not tested before use: a broken one
     // is noticed when its transaction begins, and another one is taken.
+    // Its statements look up rows by their keys and nothing else: they are planned once, and that way, whatever the statistics.
+    let asked = asked.options([
+        ("plan_cache_mode", "force_generic_plan"),
+        ("enable_seqscan", "off"),
+        ("enable_hashjoin", "off"),
+        ("enable_mergejoin", "off"),
+        ("jit", "off"),
+    ]);
     let engine = pool(7).test_before_acquire(false).connect_lazy_with(asked);
     Ok(Connections { read, write, engine, place })
 }
