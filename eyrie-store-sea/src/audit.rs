@@ -18,7 +18,7 @@ use crate::{
     rows::{
         Cell,
         Kind::{Int, Text, Uuid},
-        RowStatement, RowTx,
+        RowStatement, Rows,
     },
     store::SeaStore,
     writer::{Class, WriteTx},
@@ -27,7 +27,8 @@ use crate::{
 /// The most refusals that are kept; older ones go first.
 const MAX_REFUSALS: i64 = 10_000;
 
-static KEEP: RowStatement = RowStatement::insert(
+/// Keeps entries. One that is there already came with a command that is repeated.
+pub(crate) static KEEP: RowStatement = RowStatement::insert(
     "audit_entries",
     &[
         ("id", Uuid),
@@ -51,10 +52,9 @@ pub(crate) async fn keep(tx: &WriteTx, entry: Model) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Keeps many entries in the transaction of what they record. One that is there already came with a command that is repeated.
-pub(crate) async fn keep_all<'a>(tx: &mut RowTx, entries: impl Iterator<Item = &'a AuditEntry>) -> Result<(), Failure> {
-    tx.execute(&KEEP, entries.map(row).collect()).await?;
-    Ok(())
+/// The rows of entries.
+pub(crate) fn rows<'a>(entries: impl Iterator<Item = &'a AuditEntry>) -> Rows {
+    entries.map(row).collect()
 }
 
 fn row(entry: &AuditEntry) -> [Cell; 11] {

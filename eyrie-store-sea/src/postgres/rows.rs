@@ -1,44 +1,73 @@
 //! Row statements on the server: all rows of a statement at once, as one array a column.
 
-use eyrie_core::Timestamp;
+use eyrie_core::{Error, ErrorKind, Timestamp};
 use sea_orm::{
     prelude::Uuid,
     sqlx::{
-        self, PgPool, Postgres, Transaction,
+        self, AssertSqlSafe, PgConnection, PgPool, Postgres, Row,
+        pool::PoolConnection,
         postgres::{PgArguments, PgRow},
         query::Query,
     },
 };
+use tokio::runtime::Handle;
 
 use crate::{
     error::Failure,
-    postgres::Ending,
+    postgres::{Ending, PostgresWriter},
     rows::{Cell, FromRow, Kind, RowRef, RowStatement, Rows},
 };
 
-/// A transaction of rows.
+/// A transaction of rows. Each statement is a journey to the server and back, so there are few: the begin brings the time along,
+/// and what is written is written together. Dropped without [`commit`](Self::commit), it is rolled back.
 #[derive(Debug)]
 pub(crate) struct PgTx {
-    transaction: Transaction<'static, Postgres>,
-    ending: Ending,
+    connection: Option<PoolConnection<Postgres>>,
+    ending: Option<Ending>,
+    own: Handle,
+    now: Timestamp,
 }
 
 impl PgTx {
-    /// Over a transaction that has begun.
-    pub(super) fn new(transaction: Transaction<'static, Postgres>, ending: Ending) -> Self {
-        Self { transaction, ending }
+    /// Begins it.
+    pub(super) async fn begin(writer: &PostgresWriter, pool: &PgPool, own: Handle) -> Result<Self, Failure> {
+        let connection = pool.acquire().await?;
+        let mut tx = Self { connection: Some(connection), ending: None, own, now: Timestamp::UNIX_EPOCH };
+        let stamp = sqlx::raw_sql(BEGIN).fetch_all(tx.connection()?).await?;
+        let stamp = stamp.first().ok_or_else(|| Failure::missing("clock"))?;
+        let ending = Ending::new(writer.clone(), stamp.try_get(0)?, stamp.try_get(1)?);
+        tx.now = ending.now();
+        tx.ending = Some(ending);
+        Ok(tx)
+    }
+
+    fn connection(&mut self) -> Result<&mut PgConnection, Failure> {
+        let over = || Error::new(ErrorKind::Internal, "write", "the transaction is over");
+        Ok(self.connection.as_deref_mut().ok_or_else(over)?)
     }
 
     /// The database's time when the transaction began.
     pub(crate) fn now(&self) -> Timestamp {
-        self.ending.now()
+        self.now
+    }
+
+    /// Carries several statements out at once, none of which sees or touches what another one writes; how many rows each touched.
+    pub(crate) async fn execute_together(&mut self, all: &[(&'static RowStatement, Rows)]) -> Result<Vec<u64>, Failure> {
+        let mut query = sqlx::query(AssertSqlSafe(RowStatement::together(all.iter().map(|(statement, _)| *statement))));
+        for (statement, rows) in all {
+            for (place, kind) in statement.kinds().enumerate() {
+                query = bind_column(query, kind, rows.iter().filter_map(|row| row.get(place)));
+            }
+        }
+        let row = query.fetch_one(self.connection()?).await?;
+        (0..all.len()).map(|place| Ok(u64::try_from(row.try_get::<i64, _>(place)?).unwrap_or_default())).collect()
     }
 
     /// Carries the statement out for all rows; how many stored rows that touched.
     pub(crate) async fn execute(&mut self, statement: &'static RowStatement, rows: &Rows) -> Result<u64, Failure> {
         let mut touched = 0;
         for query in queries(statement, rows) {
-            touched += query.execute(&mut *self.transaction).await?.rows_affected();
+            touched += query.execute(self.connection()?).await?.rows_affected();
         }
         Ok(touched)
     }
@@ -47,16 +76,34 @@ impl PgTx {
     pub(crate) async fn read<M: FromRow>(&mut self, statement: &'static RowStatement, rows: &Rows) -> Result<Vec<M>, Failure> {
         let mut all = Vec::new();
         for query in queries(statement, rows) {
-            decode(query.fetch_all(&mut *self.transaction).await?, &mut all)?;
+            decode(query.fetch_all(self.connection()?).await?, &mut all)?;
         }
         Ok(all)
     }
 
     /// Makes everything durable.
-    pub(crate) async fn commit(self) -> Result<(), Failure> {
-        let Self { transaction, ending } = self;
-        let done = transaction.commit().await.map_err(|error| Failure::Commit(error.into()));
-        ending.of(done).await
+    pub(crate) async fn commit(mut self) -> Result<(), Failure> {
+        let done = sqlx::raw_sql("COMMIT").execute(self.connection()?).await.map_err(|error| Failure::Commit(error.into()));
+        let connection = self.connection.take();
+        if done.is_err() {
+            // Whatever state it is in, nobody else should meet it.
+            drop(connection.map(PoolConnection::detach));
+        }
+        match self.ending.take() {
+            Some(ending) => ending.of(done.map(drop)).await,
+            None => done.map(drop),
+        }
+    }
+}
+
+impl Drop for PgTx {
+    fn drop(&mut self) {
+        let Some(mut connection) = self.connection.take() else { return };
+        self.own.spawn(async move {
+            if sqlx::raw_sql("ROLLBACK").execute(&mut *connection).await.is_err() {
+                drop(connection.detach());
+            }
+        });
     }
 }
 
@@ -76,6 +123,9 @@ fn decode<M: FromRow>(rows: Vec<PgRow>, all: &mut Vec<M>) -> Result<(), Failure>
     }
     Ok(())
 }
+
+/// The begin, the database's time, and the id of the transaction, by which its end can be looked up.
+const BEGIN: &str = "BEGIN; SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::int8, pg_current_xact_id()::text";
 
 type PgQuery = Query<'static, Postgres, PgArguments>;
 

@@ -8,7 +8,7 @@ use std::{
 use eyrie_core::{Error, ErrorKind, Timestamp, clock::from_micros};
 use sea_orm::{
     ConnectionTrait, SqlxPostgresConnector, Statement, TransactionOptions, TransactionTrait,
-    sqlx::{self, PgPool, Row},
+    sqlx::{self, PgPool},
 };
 
 use tokio::runtime::Handle;
@@ -68,7 +68,7 @@ impl PostgresWriter {
         self.to_its_end(async move {
             let mut attempt = 1;
             loop {
-                let done = match passing_over_broken(&writer.engine, || writer.begin_rows()).await {
+                let done = match passing_over_broken(&writer.engine, || PgTx::begin(&writer, &writer.engine, writer.own.clone())).await {
                     Ok(tx) => work(RowTx::Postgres(tx)).await,
                     Err(failure) => Err(failure),
                 };
@@ -107,15 +107,8 @@ impl PostgresWriter {
         let statement = Statement::from_string(transaction.get_database_backend(), STAMP);
         let stamp = transaction.query_one_raw(statement).await?.ok_or_else(|| Failure::missing("clock"))?;
         let (micros, xact): (i64, String) = (stamp.try_get_by_index(0)?, stamp.try_get_by_index(1)?);
-        let ending = Ending { writer: self.clone(), xact, now: from_micros(micros) };
+        let ending = Ending::new(self.clone(), micros, xact);
         Ok(WriteTx::new(transaction, Held::Ending(ending)))
-    }
-
-    async fn begin_rows(&self) -> Result<PgTx, Failure> {
-        let mut transaction = self.engine.begin().await?;
-        let stamp = sqlx::query(STAMP).fetch_one(&mut *transaction).await?;
-        let ending = Ending { writer: self.clone(), xact: stamp.try_get(1)?, now: from_micros(stamp.try_get(0)?) };
-        Ok(PgTx::new(transaction, ending))
     }
 
     /// Goes on to the end also when the caller goes away.
@@ -152,6 +145,11 @@ impl PostgresWriter {
 }
 
 impl Ending {
+    /// Of the transaction with that id, begun at that time of the database's, in microseconds since 1970.
+    pub(super) fn new(writer: PostgresWriter, micros: i64, xact: String) -> Self {
+        Self { writer, xact, now: from_micros(micros) }
+    }
+
     /// The database's time when the transaction began.
     pub(crate) fn now(&self) -> Timestamp {
         self.now

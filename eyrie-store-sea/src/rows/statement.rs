@@ -138,6 +138,18 @@ impl RowStatement {
         !matches!(self.form, Form::Query { .. } | Form::Written { .. })
     }
 
+    /// One text for several statements, with their parameters one behind the other. It answers one row: how many rows each
+    /// touched.
+    pub(crate) fn together(statements: impl Iterator<Item = &'static Self>) -> String {
+        let (mut parts, mut counts, mut before) = (Vec::new(), Vec::new(), 0);
+        for (place, statement) in statements.enumerate() {
+            parts.push(format!("s{place} AS ({} RETURNING 1)", shifted(statement.many_rows(), before)));
+            counts.push(format!("(SELECT count(*) FROM s{place})"));
+            before += statement.width();
+        }
+        format!("WITH {} SELECT {}", parts.join(", "), counts.join(", "))
+    }
+
     /// The text for PostgreSQL.
     pub(crate) fn many_rows(&self) -> &str {
         self.many.get_or_init(|| {
@@ -189,6 +201,19 @@ impl Kind {
     }
 }
 
+/// The text with all its parameters counted on from `by`.
+#[cfg(feature = "postgres")]
+fn shifted(text: &str, by: usize) -> String {
+    let mut parts = text.split('$');
+    let mut all = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let digits = part.find(|c: char| !c.is_ascii_digit()).unwrap_or(part.len());
+        let number: usize = part[..digits].parse().unwrap_or_default();
+        all.push_str(&format!("${}{}", number + by, &part[digits..]));
+    }
+    all
+}
+
 /// PostgreSQL's way to write a parameter. There is no other question mark in any statement.
 #[cfg(feature = "postgres")]
 fn dollars(text: &str) -> String {
@@ -206,6 +231,8 @@ mod tests {
     #[test]
     fn texts() {
         const ID: (&str, Kind) = ("id", Kind::Uuid);
+        #[cfg(feature = "postgres")]
+        static UPDATE: RowStatement = RowStatement::update("t", 1, &[ID, ("n", Kind::Int)]);
         let insert = RowStatement::insert("t", &[ID, ("n", Kind::Int)], "ON CONFLICT DO NOTHING");
         assert_eq!(insert.one_row(), "INSERT INTO t (id, n) VALUES (?1, ?2) ON CONFLICT DO NOTHING");
         let update = RowStatement::update("t", 2, &[ID, ("n", Kind::Int), ("n", Kind::Int), ("m", Kind::Text)]);
@@ -218,6 +245,13 @@ mod tests {
             assert_eq!(insert.many_rows(), format!("INSERT INTO t (id, n) SELECT c1, c2 FROM {rows} ON CONFLICT DO NOTHING"));
             let rows = "unnest($1::uuid[], $2::int8[], $3::int8[], $4::text[]) AS v(c1, c2, c3, c4)";
             assert_eq!(update.many_rows(), format!("UPDATE t SET n = v.c3, m = v.c4 FROM {rows} WHERE t.id = v.c1 AND t.n = v.c2"));
+            let both = RowStatement::together([&UPDATE, &UPDATE].into_iter());
+            assert_eq!(
+                both,
+                "WITH s0 AS (UPDATE t SET n = v.c2 FROM unnest($1::uuid[], $2::int8[]) AS v(c1, c2) WHERE t.id = v.c1 RETURNING 1), \
+                s1 AS (UPDATE t SET n = v.c2 FROM unnest($3::uuid[], $4::int8[]) AS v(c1, c2) WHERE t.id = v.c1 RETURNING 1) \
+                SELECT (SELECT count(*) FROM s0), (SELECT count(*) FROM s1)"
+            );
             let rows = "unnest($1::uuid[]) AS v(c1)";
             assert_eq!(select.many_rows(), format!("SELECT a, b IS NULL FROM {rows} JOIN t ON true WHERE t.id = v.c1 AND n > 1"));
             let locking = RowStatement::select(&["a"], "t", &[ID], "").locking();

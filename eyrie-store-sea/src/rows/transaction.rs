@@ -62,6 +62,29 @@ impl RowTx {
         }
     }
 
+    /// Carries several statements out, none of which depends on another; how many stored rows each touched.
+    pub(crate) async fn execute_together<const N: usize>(&mut self, all: [(&'static RowStatement, Rows); N]) -> Result<[u64; N], Failure> {
+        let mut touched = [0; N];
+        let some = all.into_iter().enumerate().filter(|(_, (_, rows))| !rows.is_empty());
+        match self {
+            Self::Sqlite(_) => {
+                for (place, (statement, rows)) in some {
+                    touched[place] = Box::pin(self.execute(statement, rows)).await?;
+                }
+            }
+            #[cfg(feature = "postgres")]
+            Self::Postgres(tx) => {
+                let (places, some): (Vec<_>, Vec<_>) = some.unzip();
+                if !some.is_empty() {
+                    for (place, count) in places.into_iter().zip(tx.execute_together(&some).await?) {
+                        touched[place] = count;
+                    }
+                }
+            }
+        }
+        Ok(touched)
+    }
+
     /// Reads what the statement finds for all rows.
     pub(crate) async fn read<M: FromRow>(&mut self, statement: &'static RowStatement, rows: Rows) -> Result<Vec<M>, Failure> {
         if rows.is_empty() {

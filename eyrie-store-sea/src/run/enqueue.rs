@@ -8,7 +8,7 @@ use std::{
 use eyrie_core::{
     Error, ErrorKind, Result, Timestamp,
     id::{DeploymentId, RunId},
-    model::{Run, RunEvent, RunEventBody, RunRow, Step},
+    model::{Run, RunEvent, RunEventBody, RunRow},
     store::{Enqueue, Enqueued, EventRow, RequestKey},
 };
 use sea_orm::prelude::Uuid as Id;
@@ -25,7 +25,7 @@ use crate::{
         Kind::{Bool, Bytes, Int, Text, Uuid},
         RowStatement, RowTx, Rows, from_row,
     },
-    run::write::{insert_events, insert_steps, lock_deployments},
+    run::write::{INSERT_EVENTS, INSERT_STEPS, event_row, lock_deployments, new_step_row},
     store::SeaStore,
     writer::Class,
 };
@@ -182,19 +182,25 @@ async fn taken_ids(tx: &mut RowTx, requests: &[Enqueue]) -> Result<HashSet<Id>, 
 async fn keep(tx: &mut RowTx, new: &[(&Enqueue, Run)], at: Timestamp) -> Result<(), Failure> {
     let plans: HashMap<_, _> = new.iter().map(|(request, run)| (run.plan_hash, request.plan_json.as_str())).collect();
     let plans: Rows = plans.into_iter().map(|(hash, json)| [hash.as_bytes().to_vec().into(), json.into()]).collect();
-    tx.execute(&KEEP_PLANS, plans).await?;
-    tx.execute(&KEEP_RUNS, new.iter().map(|(_, run)| row(run::Model::from(run))).collect()).await?;
-    let steps: Vec<&Step> = new.iter().flat_map(|(request, _)| &request.steps).collect();
-    insert_steps(tx, steps.into_iter()).await?;
-    let events: Vec<EventRow> = new.iter().map(|(_, run)| queued(run, at)).collect();
-    insert_events(tx, events.iter()).await?;
+    let runs: Rows = new.iter().map(|(_, run)| row(run::Model::from(run))).collect();
+    let steps: Rows = new.iter().flat_map(|(request, _)| &request.steps).map(new_step_row).collect();
+    let events: Rows = new.iter().map(|(_, run)| event_row(&queued(run, at))).collect();
     let keys: Rows = new
         .iter()
         .filter_map(|(request, run)| Some((request.request_key.as_ref()?, run)))
         .map(|(key, run)| [key.key.as_str().into(), key.content.to_vec().into(), run.id.uuid().into(), micros(at).into()])
         .collect();
-    tx.execute(&KEEP_KEYS, keys).await?;
-    audit::keep_all(tx, new.iter().map(|(request, _)| &request.audit)).await
+    let audit = audit::rows(new.iter().map(|(request, _)| &request.audit));
+    let together = [
+        (&KEEP_PLANS, plans),
+        (&KEEP_RUNS, runs),
+        (&INSERT_STEPS, steps),
+        (&INSERT_EVENTS, events),
+        (&KEEP_KEYS, keys),
+        (&audit::KEEP, audit),
+    ];
+    tx.execute_together(together).await?;
+    Ok(())
 }
 
 fn queued(run: &Run, at: Timestamp) -> EventRow {

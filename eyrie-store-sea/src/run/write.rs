@@ -67,7 +67,8 @@ static UPDATE_STEPS: RowStatement = RowStatement::update(
 /// Outputs and handles are kept out of the other statement: they may be large and change seldom.
 static SET_OUTPUTS: RowStatement = RowStatement::update("run_steps", 2, &[("run_id", Uuid), ("idx", Int), ("output", Text)]);
 static SET_HANDLES: RowStatement = RowStatement::update("run_steps", 2, &[("run_id", Uuid), ("idx", Int), ("handle", Text)]);
-static INSERT_STEPS: RowStatement = RowStatement::insert(
+/// Adds steps.
+pub(super) static INSERT_STEPS: RowStatement = RowStatement::insert(
     "run_steps",
     &[
         ("run_id", Uuid),
@@ -87,7 +88,8 @@ static INSERT_STEPS: RowStatement = RowStatement::insert(
     ],
     "",
 );
-static INSERT_EVENTS: RowStatement = RowStatement::insert(
+/// Adds events, in their order.
+pub(super) static INSERT_EVENTS: RowStatement = RowStatement::insert(
     "run_events",
     &[
         ("run_id", Uuid),
@@ -145,14 +147,30 @@ pub(super) async fn write(tx: &mut RowTx, seen: &Seen, writes: RunWrites, at: Ti
         true => HashMap::new(),
         false => writes.runs.iter().map(|run| (run.deployment_id, run.project_id)).collect(),
     };
-    update_runs(tx, seen, &writes.runs).await?;
-    update_steps(tx, seen, &writes.steps).await?;
-    insert_steps(tx, writes.new_steps.iter()).await?;
-    insert_events(tx, writes.events.iter()).await?;
+    let (grown, changed) = run_rows(seen, &writes.runs)?;
+    let StepRows { changed: steps, outputs, handles } = step_rows(seen, &writes.steps)?;
+    let wanted = [&grown, &changed, &steps].map(|rows| rows.len() as u64);
+    let new_steps = writes.new_steps.iter().map(new_step_row).collect();
+    let events = writes.events.iter().map(event_row).collect();
+    let audit = audit::rows(writes.audit.iter());
+    let together = [
+        (&GROW_RUNS, grown),
+        (&UPDATE_RUNS, changed),
+        (&UPDATE_STEPS, steps),
+        (&INSERT_STEPS, new_steps),
+        (&INSERT_EVENTS, events),
+        (&audit::KEEP, audit),
+    ];
+    let [grown, changed, steps, ..] = tx.execute_together(together).await?;
+    // Every row must hit, or somebody else was faster.
+    if [grown, changed, steps] != wanted {
+        return Err(Failure::Raced);
+    }
+    tx.execute(&SET_OUTPUTS, outputs).await?;
+    tx.execute(&SET_HANDLES, handles).await?;
     if !writes.outcomes.is_empty() {
         settle(tx, &writes.outcomes, &projects, at).await?;
     }
-    audit::keep_all(tx, writes.audit.iter()).await?;
     lock_deployments(tx, writes.freed.iter().copied().collect()).await?;
     tx.execute(&FREE, writes.freed.iter().map(|deployment| [deployment.uuid().into()]).collect()).await?;
     Ok(())
@@ -164,25 +182,8 @@ pub(super) async fn lock_deployments(tx: &mut RowTx, deployments: BTreeSet<Deplo
     tx.lock(&LOCK_DEPLOYMENTS, deployments.iter().map(|deployment| [deployment.uuid().into()]).collect()).await
 }
 
-/// Adds steps.
-pub(super) async fn insert_steps<'a>(tx: &mut RowTx, steps: impl Iterator<Item = &'a Step>) -> Result<(), Failure> {
-    tx.execute(&INSERT_STEPS, steps.map(new_step_row).collect()).await?;
-    Ok(())
-}
-
-/// Adds events, in their order.
-pub(super) async fn insert_events<'a>(tx: &mut RowTx, events: impl Iterator<Item = &'a EventRow>) -> Result<(), Failure> {
-    tx.execute(&INSERT_EVENTS, events.map(event_row).collect()).await?;
-    Ok(())
-}
-
-/// Every row must hit, or somebody else was faster.
-async fn update(tx: &mut RowTx, statement: &'static RowStatement, rows: Rows) -> Result<(), Failure> {
-    let wanted = rows.len() as u64;
-    if tx.execute(statement, rows).await? == wanted { Ok(()) } else { Err(Failure::Raced) }
-}
-
-async fn update_runs(tx: &mut RowTx, seen: &Seen, runs: &[Run]) -> Result<(), Failure> {
+/// The runs that only grew, and those that changed otherwise.
+fn run_rows(seen: &Seen, runs: &[Run]) -> Result<(Rows, Rows), Failure> {
     let (mut grown, mut changed) = (Rows::default(), Rows::default());
     for run in runs {
         let before = seen.runs.get(&run.id).ok_or(Failure::Raced)?;
@@ -207,13 +208,18 @@ async fn update_runs(tx: &mut RowTx, seen: &Seen, runs: &[Run]) -> Result<(), Fa
             run.release_id.map(ReleaseId::uuid).into(),
         ]);
     }
-    update(tx, &GROW_RUNS, grown).await?;
-    update(tx, &UPDATE_RUNS, changed).await
+    Ok((grown, changed))
+}
+
+struct StepRows {
+    changed: Rows,
+    outputs: Rows,
+    handles: Rows,
 }
 
 /// An output or handle is not read with its step, so one that is missing here was not touched, but for the handle of an attempt
 /// before the one that this batch began: it is dropped.
-async fn update_steps(tx: &mut RowTx, seen: &Seen, steps: &[Step]) -> Result<(), Failure> {
+fn step_rows(seen: &Seen, steps: &[Step]) -> Result<StepRows, Failure> {
     let (mut changed, mut outputs, mut handles) = (Rows::default(), Rows::default(), Rows::default());
     for step in steps {
         let before = seen.steps.get(&(step.run_id, step.index)).ok_or(Failure::Raced)?;
@@ -239,12 +245,11 @@ async fn update_steps(tx: &mut RowTx, seen: &Seen, steps: &[Step]) -> Result<(),
             i64::from(step.reported).into(),
         ]);
     }
-    update(tx, &UPDATE_STEPS, changed).await?;
-    update(tx, &SET_OUTPUTS, outputs).await?;
-    update(tx, &SET_HANDLES, handles).await
+    Ok(StepRows { changed, outputs, handles })
 }
 
-fn new_step_row(step: &Step) -> [Cell; 14] {
+/// The row of a new step.
+pub(super) fn new_step_row(step: &Step) -> [Cell; 14] {
     let row = run_step::Model::from(step);
     [
         row.run_id.into(),
@@ -264,7 +269,8 @@ fn new_step_row(step: &Step) -> [Cell; 14] {
     ]
 }
 
-fn event_row(event: &EventRow) -> [Cell; 14] {
+/// The row of an event.
+pub(super) fn event_row(event: &EventRow) -> [Cell; 14] {
     let row = run_event::Model::from(event);
     [
         row.run_id.into(),

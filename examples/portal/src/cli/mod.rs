@@ -31,7 +31,7 @@ struct Arguments {
 /// Where the data is.
 #[derive(Debug, Clone, Args)]
 struct Place {
-    /// The store: `sqlite:PATH`.
+    /// The store: `sqlite:PATH`, or `postgres://USER:PASSWORD@HOST/DATABASE`.
     #[arg(long, global = true, env = "EYRIE_STORE", default_value = "sqlite:eyrie.db")]
     store: String,
     /// The services directory: one folder a service, each with a config.json.
