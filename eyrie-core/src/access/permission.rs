@@ -43,8 +43,10 @@ word_enum! {
         RunStart = "run.start",
         /// Cancel a run.
         RunCancel = "run.cancel",
-        /// Let a parked run go on.
+        /// Let a parked run go on, or continue one that failed.
         RunResume = "run.resume",
+        /// Decide what becomes of an undo that failed.
+        RunUndo = "run.undo",
         /// Report a step of a run from outside.
         RunReport = "run.report",
         /// Make a token for others to use in a project.
@@ -104,6 +106,7 @@ impl Permission {
             | Self::ScopeUpdate
             | Self::ScopeDelete
             | Self::RunResume
+            | Self::RunUndo
             | Self::TokenCreate
             | Self::TokenRevoke
             | Self::AuditRead => Needs::Role(Role::Admin),

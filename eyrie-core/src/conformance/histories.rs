@@ -38,6 +38,29 @@ struct ModelStep {
     parent: Option<usize>,
     state: StepState,
     attempt: u32,
+    /// Its undo waits for its next attempt.
+    waits: bool,
+}
+
+impl ModelStep {
+    fn new(name: String, parent: Option<usize>, attempt: u32) -> Self {
+        Self { name, parent, state: StepState::Pending, attempt, waits: false }
+    }
+
+    fn has_body(&self) -> bool {
+        self.state == StepState::Running || (self.state == StepState::Undoing && !self.waits)
+    }
+
+    fn can_begin_undo(&self) -> bool {
+        let stopped = matches!(self.state, StepState::Succeeded | StepState::Failed | StepState::Cancelled) || self.waits;
+        self.parent.is_none() && self.attempt > 0 && stopped
+    }
+
+    fn reset(&mut self) {
+        if matches!(self.state, StepState::Failed | StepState::Skipped | StepState::Cancelled) {
+            self.state = StepState::Pending;
+        }
+    }
 }
 
 /// A run as the model has it.
@@ -45,25 +68,53 @@ struct ModelStep {
 struct ModelRun {
     deployment: DeploymentId,
     state: RunState,
+    /// It is queued and has its deployment's turn.
+    ready: bool,
+    /// It was claimed since it was queued, or queued again after its end.
+    started: bool,
     holder: Option<WorkerId>,
     epoch: u64,
+    /// How often it ended.
+    ends: usize,
     steps: Vec<ModelStep>,
 }
 
 impl ModelRun {
     fn is_open(&self) -> bool {
-        !matches!(self.state, RunState::Succeeded | RunState::Failed | RunState::Cancelled)
+        let ended =
+            matches!(self.state, RunState::Succeeded | RunState::Failed | RunState::Cancelled | RunState::Undone | RunState::UndoFailed);
+        !ended
+    }
+
+    fn planned(&mut self) -> impl Iterator<Item = &mut ModelStep> {
+        self.steps.iter_mut().filter(|step| step.parent.is_none())
+    }
+
+    fn undo_begun(&self) -> bool {
+        let is_undo = |step: &ModelStep| matches!(step.state, StepState::Undoing | StepState::Undone | StepState::UndoFailed);
+        self.steps.iter().any(is_undo)
+    }
+
+    fn queue_again(&mut self) {
+        (self.state, self.ready, self.started) = (RunState::Queued, false, false);
     }
 
     fn settle(&mut self, index: usize, attempt: u32, how: &Settlement) -> Option<()> {
-        let step = self.steps.get_mut(index).filter(|step| step.state == StepState::Running && step.attempt == attempt)?;
+        let step = self.steps.get_mut(index).filter(|step| step.has_body() && step.attempt == attempt)?;
+        let is_undo = step.state == StepState::Undoing;
         let (own, running_report) = match how {
             Settlement::Succeeded { .. } => (StepState::Succeeded, StepState::Succeeded),
             Settlement::Failed => (StepState::Failed, StepState::Failed),
             Settlement::Cancelled => (StepState::Cancelled, StepState::Cancelled),
             Settlement::Retry { .. } | Settlement::Interrupted => (StepState::Pending, StepState::Failed),
         };
-        step.state = own;
+        step.state = match (own, is_undo) {
+            (own, false) => own,
+            (StepState::Succeeded, true) => StepState::Undone,
+            (StepState::Pending, true) => StepState::Undoing,
+            (_, true) => StepState::UndoFailed,
+        };
+        step.waits = step.state == StepState::Undoing;
         for below in self.steps.iter_mut().filter(|step| step.parent == Some(index)) {
             match below.state {
                 StepState::Running => below.state = running_report,
@@ -75,21 +126,45 @@ impl ModelRun {
     }
 
     fn end(&mut self, state: RunState) {
-        self.state = state;
-        self.holder = None;
+        (self.state, self.holder, self.ready) = (state, None, false);
+        self.ends += usize::from(!self.is_open());
         if matches!(state, RunState::Failed | RunState::Cancelled) {
             for step in self.steps.iter_mut().filter(|step| step.state == StepState::Pending) {
                 step.state = StepState::Skipped;
             }
+            for step in self.steps.iter_mut().filter(|step| step.waits) {
+                (step.state, step.waits) = (StepState::UndoFailed, false);
+            }
         }
     }
 
+    fn begin_undo(&mut self) {
+        self.state = RunState::Undoing;
+        for step in self.steps.iter_mut().filter(|step| step.state == StepState::Pending) {
+            let begun = step.parent.is_none() && step.attempt > 0;
+            step.state = if begun { StepState::Cancelled } else { StepState::Skipped };
+        }
+    }
+
+    fn cancel(&mut self, undo: bool) -> Option<()> {
+        let has_turn = self.state != RunState::Queued || self.ready;
+        match self.state {
+            RunState::Running | RunState::Undoing | RunState::Cancelling => self.state = RunState::Cancelling,
+            RunState::Queued | RunState::Parked if undo && has_turn && self.started && !self.undo_begun() => {
+                (self.state, self.ready) = (RunState::Cancelling, false);
+            }
+            RunState::Queued | RunState::Parked => self.end(RunState::Cancelled),
+            _ => return None,
+        }
+        Some(())
+    }
+
     fn report(&mut self, parent: usize, name: &str, said: ReportedState) -> Option<()> {
-        let attempt = self.steps.get(parent).filter(|step| step.state == StepState::Running)?.attempt;
+        let attempt = self.steps.get(parent).filter(|step| step.has_body())?.attempt;
         let is_open = |step: &ModelStep| matches!(step.state, StepState::Pending | StepState::Running);
         let fits = |step: &ModelStep| step.parent == Some(parent) && step.attempt == attempt && step.name == name && is_open(step);
         let index = self.steps.iter().position(fits).unwrap_or_else(|| {
-            self.steps.push(ModelStep { name: name.to_owned(), parent: Some(parent), state: StepState::Pending, attempt });
+            self.steps.push(ModelStep::new(name.to_owned(), Some(parent), attempt));
             self.steps.len() - 1
         });
         let step = &mut self.steps[index];
@@ -115,7 +190,8 @@ impl ModelRun {
                 for one in settle {
                     run.settle(one.step.position(), one.attempt, &one.how)?;
                 }
-                if run.state == RunState::Running {
+                let undoes = matches!(end, Some(End::Undo { .. }));
+                if run.state == RunState::Running && !undoes {
                     for one in start {
                         let step = run.steps.get_mut(one.index.position()).filter(|step| step.state == StepState::Pending)?;
                         (step.state, step.attempt) = (StepState::Running, step.attempt + 1);
@@ -125,20 +201,52 @@ impl ModelRun {
                     (None, _) => {}
                     (Some(End::HandBack), _) => run.holder = None,
                     (Some(End::Cancel { .. }), RunState::Cancelling) => run.end(RunState::Cancelled),
-                    (Some(End::Cancel { .. }), _) => return None,
+                    (Some(End::Undo { failure: None }), RunState::Cancelling) => run.begin_undo(),
+                    (Some(End::Cancel { .. } | End::Undo { failure: None }), _) => return None,
                     (Some(_), RunState::Cancelling) => {}
-                    (Some(End::Succeed { .. }), _) => run.end(RunState::Succeeded),
-                    (Some(End::Fail { .. }), _) => run.end(RunState::Failed),
-                    (Some(End::Park { .. }), _) => run.end(RunState::Parked),
+                    (Some(End::Undo { .. }), RunState::Running) => run.begin_undo(),
+                    (Some(End::UndoSucceed), RunState::Undoing) => run.end(RunState::Undone),
+                    (Some(End::UndoFail { .. }), RunState::Undoing) => run.end(RunState::UndoFailed),
+                    (Some(End::Park { .. }), RunState::Running | RunState::Undoing) => run.end(RunState::Parked),
+                    (Some(End::Succeed { .. }), RunState::Running) => run.end(RunState::Succeeded),
+                    (Some(End::Fail { .. }), RunState::Running) => run.end(RunState::Failed),
+                    (Some(_), _) => return None,
+                }
+                if run.state == RunState::Undoing {
+                    for one in start {
+                        let step = run.steps.get_mut(one.index.position()).filter(|step| step.can_begin_undo())?;
+                        (step.state, step.attempt, step.waits) = (StepState::Undoing, step.attempt + 1, false);
+                    }
+                    if undoes && start.is_empty() {
+                        return None;
+                    }
                 }
             }
             Change::Report(said) => run.report(said.parent.unwrap().position(), said.name.as_str(), said.state)?,
-            Change::RequestCancel { .. } => match run.state {
-                RunState::Queued | RunState::Parked => run.end(RunState::Cancelled),
-                RunState::Running | RunState::Cancelling => run.state = RunState::Cancelling,
-                _ => return None,
-            },
-            Change::Resume { .. } if run.state == RunState::Parked => run.state = RunState::Queued,
+            Change::RequestCancel { .. } => run.cancel(false)?,
+            Change::CancelAndUndo { .. } => run.cancel(true)?,
+            Change::Resume { .. } if run.state == RunState::Parked => (run.state, run.ready) = (RunState::Queued, true),
+            Change::Resume { .. } if run.state == RunState::Failed => {
+                run.planned().for_each(ModelStep::reset);
+                run.queue_again();
+            }
+            Change::RetryStep { step, dependents, .. } if run.state == RunState::Failed => {
+                run.steps.get(step.position()).filter(|step| step.state == StepState::Failed && step.parent.is_none())?;
+                for index in [step].into_iter().chain(dependents) {
+                    run.steps[index.position()].reset();
+                }
+                run.queue_again();
+            }
+            Change::RetryUndo { .. } if matches!(run.state, RunState::UndoFailed | RunState::Cancelled) => {
+                let mut failed = run.planned().filter(|step| step.state == StepState::UndoFailed).peekable();
+                failed.peek()?;
+                failed.for_each(|step| (step.state, step.waits) = (StepState::Undoing, true));
+                run.queue_again();
+            }
+            Change::SkipUndo { step, .. } if matches!(run.state, RunState::UndoFailed | RunState::Cancelled) => {
+                run.steps.get_mut(step.position()).filter(|step| step.state == StepState::UndoFailed)?.state = StepState::Undone;
+                run.queue_again();
+            }
             _ => return None,
         }
         Some(run)
@@ -161,24 +269,30 @@ impl Model<'_> {
         let deployment = self.random.below(self.deployments.len());
         let plan = if self.random.below(2) == 0 { chain(&["a", "b", "c"]) } else { wide(&["a", "b"]) };
         let given = enqueue(&self.deployments[deployment], RunKind::Deploy, &plan);
-        let steps =
-            given.steps.iter().map(|step| ModelStep { name: step.name.to_string(), parent: None, state: StepState::Pending, attempt: 0 });
-        let (deployment, steps) = (given.run.deployment_id, steps.collect());
-        let run = ModelRun { deployment, state: RunState::Queued, holder: None, epoch: 0, steps };
+        let steps = given.steps.iter().map(|step| ModelStep::new(step.name.to_string(), None, 0)).collect();
+        let deployment = given.run.deployment_id;
+        let ready = !self.runs.values().any(|run| run.deployment == deployment && run.is_open());
+        let run = ModelRun { deployment, state: RunState::Queued, ready, started: false, holder: None, epoch: 0, ends: 0, steps };
         self.runs.insert(given.run.id, run);
         self.store.enqueue(&[given]).await.unwrap().remove(0).unwrap();
     }
 
-    /// The runs that a claim must give, in order: those that nobody holds, then the oldest open one of each deployment.
+    /// A run of the deployment ended, or queues again: the oldest queued one has its turn, unless another one has.
+    fn hand_turn_on(&mut self, deployment: DeploymentId) {
+        let mut open: Vec<_> = self.runs.values_mut().filter(|run| run.deployment == deployment && run.is_open()).collect();
+        if !open.iter().any(|run| run.state != RunState::Queued || run.ready)
+            && let Some(first) = open.first_mut()
+        {
+            first.ready = true;
+        }
+    }
+
+    /// The runs that a claim must give, in order: those that nobody holds, then those that have their deployment's turn.
     fn claimable(&self) -> Vec<RunId> {
-        let is_held = |run: &ModelRun| matches!(run.state, RunState::Running | RunState::Cancelling);
+        let is_held = |run: &ModelRun| matches!(run.state, RunState::Running | RunState::Cancelling | RunState::Undoing);
         let is_gone = |run: &ModelRun| run.holder.is_none_or(|holder| !self.workers.contains(&holder));
-        let has_turn = |id: &RunId, run: &ModelRun| {
-            let mut open = self.runs.iter().filter(|(_, other)| other.deployment == run.deployment && other.is_open());
-            run.state == RunState::Queued && open.next().is_some_and(|(first, _)| first == id)
-        };
         let left = self.runs.iter().filter(|(_, run)| is_held(run) && is_gone(run));
-        left.chain(self.runs.iter().filter(|(id, run)| has_turn(id, run))).map(|(id, _)| *id).collect()
+        left.chain(self.runs.iter().filter(|(_, run)| run.ready)).map(|(id, _)| *id).collect()
     }
 
     async fn claim(&mut self) {
@@ -194,8 +308,10 @@ impl Model<'_> {
             run.holder = Some(worker);
             run.epoch += 1;
             if run.state == RunState::Queued {
-                run.state = RunState::Running;
+                run.state = if run.undo_begun() { RunState::Undoing } else { RunState::Running };
             }
+            assert_eq!(claim.run.state, run.state);
+            (run.ready, run.started) = (false, true);
             if run.epoch == 1 {
                 for first in &claim.run.first_steps {
                     let step = &mut run.steps[first.index.position()];
@@ -217,9 +333,19 @@ impl Model<'_> {
         let stale = self.random.below(10) == 0;
         let fence = Fence { worker: run.holder.unwrap_or(self.workers[0]), epoch: run.epoch.saturating_sub(u64::from(stale)) };
         let planned: Vec<_> = (0..run.steps.len()).filter(|index| run.steps[*index].parent.is_none()).collect();
+        let ended = matches!(run.state, RunState::Failed | RunState::UndoFailed | RunState::Cancelled);
+        let any = at(u32::try_from(self.random.pick(&planned)).unwrap());
+        let reason = || "because".to_owned();
         let change = match self.random.below(10) {
             0 => return cancel(id, "enough"),
             1 => return resume(id, "go on"),
+            5 => return Command::unfenced(id, Change::CancelAndUndo { reason: reason() }),
+            6 if ended => return Command::unfenced(id, Change::RetryUndo { reason: reason() }),
+            7 if ended => return Command::unfenced(id, Change::SkipUndo { step: any, reason: reason() }),
+            8 if ended => {
+                let dependents = planned.iter().filter(|index| **index > any.position()).map(|index| at(u32::try_from(*index).unwrap()));
+                return Command::unfenced(id, Change::RetryStep { step: any, dependents: dependents.collect(), reason: reason() });
+            }
             2..=4 => {
                 let said =
                     self.random.pick(&[ReportedState::Pending, ReportedState::Running, ReportedState::Success, ReportedState::Failure]);
@@ -233,7 +359,7 @@ impl Model<'_> {
 
     fn advance(&mut self, run: &ModelRun, planned: &[usize]) -> Change {
         let any = self.random.pick(planned);
-        let running = planned.iter().copied().find(|index| run.steps[*index].state == StepState::Running);
+        let running = planned.iter().copied().find(|index| run.steps[*index].has_body());
         let chosen = if self.random.below(8) == 0 { any } else { running.unwrap_or(any) };
         let how = match self.random.below(8) {
             0 => Settlement::Failed,
@@ -244,17 +370,24 @@ impl Model<'_> {
         };
         let attempt = run.steps[chosen].attempt + u32::from(self.random.below(12) == 0);
         let settled = (self.random.below(4) > 0).then(|| settle(u32::try_from(chosen).unwrap(), attempt, how));
-        let pending = planned.iter().find(|index| run.steps[**index].state == StepState::Pending);
-        let started = pending.filter(|_| self.random.below(3) > 0).map(|index| start(u32::try_from(*index).unwrap()));
         let message = "because".to_owned();
+        let is_done = planned.iter().all(|index| run.steps[*index].state == StepState::Succeeded);
         let end = match self.random.below(16) {
             0 => Some(End::Fail { message }),
             1 | 2 => Some(End::Cancel { message }),
             3 => Some(End::Park { message }),
             4 => Some(End::HandBack),
-            _ if planned.iter().all(|index| run.steps[*index].state == StepState::Succeeded) => Some(End::Succeed { release: None }),
+            5 => Some(End::Undo { failure: Some(message) }),
+            6 => Some(End::Undo { failure: None }),
+            7 | 8 if run.state == RunState::Undoing => Some(End::UndoFail { message }),
+            9 if run.state == RunState::Undoing => Some(End::UndoSucceed),
+            _ if is_done => Some(End::Succeed { release: None }),
             _ => None,
         };
+        let undoes = run.state == RunState::Undoing || matches!(end, Some(End::Undo { .. }));
+        let begins = |step: &ModelStep| if undoes { step.can_begin_undo() || step.attempt > 0 } else { step.state == StepState::Pending };
+        let started = planned.iter().find(|index| begins(&run.steps[**index])).filter(|_| self.random.below(3) > 0);
+        let started = started.map(|index| start(u32::try_from(*index).unwrap()));
         Change::Advance { settle: settled.into_iter().collect(), start: started.into_iter().collect(), end }
     }
 
@@ -267,6 +400,7 @@ impl Model<'_> {
         }
         let answers = self.store.record(&batch).await.unwrap();
         assert_eq!(answers.len(), batch.len());
+        let mut freed = Vec::new();
         for (command, answer) in batch.into_iter().zip(answers) {
             let before = &self.runs[&command.run_id];
             let (after, fenced_off) = (
@@ -276,6 +410,10 @@ impl Model<'_> {
             match (after, answer) {
                 (Some(after), Ok(done)) => {
                     assert_eq!(done.run_state, after.state, "{command:?}");
+                    let queues_again = after.state == RunState::Queued && !before.is_open();
+                    if queues_again || (before.is_open() && !after.is_open()) {
+                        freed.push(after.deployment);
+                    }
                     self.runs.insert(command.run_id, after);
                     self.done.push((command, done));
                 }
@@ -283,6 +421,9 @@ impl Model<'_> {
                 (None, Err(RecordError::Moved(_))) if !fenced_off => {}
                 (after, answer) => panic!("{command:?} on {before:?}: the model says {after:?}, the store {answer:?}"),
             }
+        }
+        for deployment in freed {
+            self.hand_turn_on(deployment);
         }
     }
 
@@ -300,7 +441,8 @@ impl Model<'_> {
     async fn check(&self) {
         for (id, model) in &self.runs {
             let run = self.store.run(*id).await.unwrap();
-            assert_eq!((run.state, run.worker_id, run.epoch), (model.state, model.holder, model.epoch));
+            assert_eq!((run.state, run.worker_id, run.epoch, run.ready), (model.state, model.holder, model.epoch, model.ready));
+            assert_eq!((run.started_at.is_some(), run.finished_at.is_some()), (model.started, !model.is_open()));
             let rows = self.store.steps(*id).await.unwrap();
             assert_eq!(run.step_count as usize, rows.len());
             assert!(rows.iter().zip(0..).all(|(row, place)| row.index == at(place)), "steps stand in order without gaps");
@@ -309,13 +451,14 @@ impl Model<'_> {
                 parent: row.parent.map(|parent| parent.position()),
                 state: row.state,
                 attempt: row.attempt,
+                waits: row.state == StepState::Undoing && row.next_attempt_at.is_some(),
             };
             assert_eq!(rows.iter().map(as_model).collect::<Vec<_>>(), model.steps);
 
             let events = self.store.run_events(*id, 0, 10_000).await.unwrap();
             assert_eq!(events.iter().map(|event| event.seq).collect::<Vec<_>>(), (1..=run.last_seq).collect::<Vec<_>>());
             assert!(events.is_sorted_by_key(|event| event.epoch), "epochs never go back");
-            assert_eq!(events.iter().filter(|event| event.is_final()).count(), usize::from(!model.is_open()));
+            assert_eq!(events.iter().filter(|event| event.is_final()).count(), model.ends);
             assert!(model.is_open() || events.last().is_some_and(|event| event.is_final()), "nothing happens after the end");
             let (mut folded_run, mut folded) = (RunState::Queued, BTreeMap::new());
             for event in events {

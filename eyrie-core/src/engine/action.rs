@@ -1,6 +1,11 @@
 //! Actions: what a step does, and everything it is given to do it with.
 
-use std::{collections::BTreeMap, fmt::Debug, future::Future, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fmt::Debug,
+    future::Future,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use async_trait::async_trait;
 use serde::de::DeserializeOwned;
@@ -63,6 +68,24 @@ impl From<Invalid> for ActionError {
     }
 }
 
+/// What is known of a step that is to be undone.
+#[derive(Debug, Clone, PartialEq)]
+pub enum UndoOutcome {
+    /// It succeeded; this is its output.
+    Succeeded(Option<Output>),
+    /// It failed, was stopped, or its worker went away in the middle: it may have had its effect, a part of it, or none.
+    Unknown,
+}
+
+/// What the body of an undo is told of the step that it undoes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Undoing {
+    /// How the step ended.
+    pub outcome: UndoOutcome,
+    /// What the step's body kept with [`save_undo`](ActionContext::save_undo), if it did: it may have gone away before it could.
+    pub data: Option<Value>,
+}
+
 /// What a probe found out about a body whose worker died.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Probed {
@@ -91,12 +114,20 @@ pub trait Action: Debug + Send + Sync + 'static {
     /// Does it. `Ok` only when the effect is known to be there.
     async fn run(&self, cx: ActionContext) -> Result<Option<Output>, ActionError>;
 
+    /// Undoes it; [`undoing`](ActionContext::undoing) says what is known of it. Called for steps whose plan says that they have an
+    /// undo, at least once, and never while a body of the step may still live. `Ok` only when nothing of the effect is left: also
+    /// when it never took place.
+    async fn undo(&self, _cx: ActionContext) -> Result<(), ActionError> {
+        Err(ActionError::permanent("the action has no undo"))
+    }
+
     /// Finds out whether a body that was interrupted did its work. Asked for steps whose crash policy is `probe`.
     async fn probe(&self, _cx: ActionContext) -> Probed {
         Probed::Unknown
     }
 
-    /// Makes sure that what an earlier attempt left running is dead, by the handle that it kept. Called before the step begins again.
+    /// Makes sure that what an earlier attempt left running is dead, by the handle that it kept. Called before the step (or its undo)
+    /// begins again.
     async fn reclaim(&self, _handle: &Value) -> Reclaimed {
         Reclaimed::Dead
     }
@@ -150,6 +181,9 @@ pub trait RunHost: Debug + Send + Sync + 'static {
     async fn failed_reports(&self, run: &RunInfo, step: StepIndex, attempt: u32) -> Result<Vec<StepName>>;
 }
 
+/// What the bodies of one step kept for its undo, shared between them and the driver.
+pub(super) type UndoData = Arc<Mutex<Option<Value>>>;
+
 /// Everything a body is given. Never the store.
 #[derive(Debug, Clone)]
 pub struct ActionContext {
@@ -159,6 +193,8 @@ pub struct ActionContext {
     pub(super) attempt: u32,
     pub(super) parameters: Value,
     pub(super) outputs: Arc<BTreeMap<StepName, Value>>,
+    pub(super) undoing: Option<Undoing>,
+    pub(super) undo_data: UndoData,
     pub(super) cancel: CancellationToken,
     pub(super) fence: Fence,
     pub(super) recorder: Recorder,
@@ -180,16 +216,30 @@ impl ActionContext {
         &self.name
     }
 
-    /// The attempt, from 1.
+    /// The attempt, from 1; those of the step's undo count on.
     #[must_use]
     pub fn attempt(&self) -> u32 {
         self.attempt
     }
 
-    /// A key that is the same for every attempt of this step in this run, under whichever worker: hand it to whatever you call.
+    /// A key that is the same for every attempt of this step in this run, under whichever worker, and another one for its undo: hand
+    /// it to whatever you call.
     #[must_use]
     pub fn idempotency_key(&self) -> String {
-        format!("{}/{}", self.run.id, self.step)
+        let what = if self.undoing.is_some() { "/undo" } else { "" };
+        format!("{}/{}{what}", self.run.id, self.step)
+    }
+
+    /// What is known of the step that this body undoes; none for a body that does the step.
+    #[must_use]
+    pub fn undoing(&self) -> Option<&Undoing> {
+        self.undoing.as_ref()
+    }
+
+    /// What an earlier attempt of this step (or this one) kept with [`save_undo`](Self::save_undo).
+    #[must_use]
+    pub fn saved_undo(&self) -> Option<Value> {
+        self.undo_data.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The step's parameters.
@@ -259,6 +309,25 @@ impl ActionContext {
     /// When the step no longer runs under this claim: do not start then.
     pub fn keep_handle(&self, handle: Value) -> impl Future<Output = Result<(), RecordError>> + Send + use<> {
         self.record(Change::KeepHandle { step: self.step, attempt: self.attempt, handle })
+    }
+
+    /// Keeps what the undo of this step will need: the undo is given what was kept last, by whichever attempt. It takes its place in
+    /// line at once; durable when the future is ready: wait for it before the effect.
+    ///
+    /// # Errors
+    /// When the step no longer runs under this claim, or the data is larger than [`MAX_UNDO_DATA`](crate::store::MAX_UNDO_DATA): do
+    /// not go on then.
+    pub fn save_undo(&self, data: Value) -> impl Future<Output = Result<(), RecordError>> + Send + use<> {
+        let kept = Arc::clone(&self.undo_data);
+        let recorded = self.record(Change::SaveUndo { step: self.step, attempt: self.attempt, data: data.clone() });
+        async move {
+            // An error may mean that nobody knows whether it was kept; the undo is then given what may have been.
+            let answer = recorded.await;
+            if matches!(answer, Ok(()) | Err(RecordError::Store(_))) {
+                *kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(data);
+            }
+            answer
+        }
     }
 
     /// Appends text to the run's log. Waits when the log cannot be written fast enough.

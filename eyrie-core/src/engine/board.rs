@@ -13,7 +13,7 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Board {
     rows: Vec<Row>,
-    running: u32,
+    busy: u32,
     succeeded: usize,
     failed: Option<StepIndex>,
 }
@@ -21,21 +21,50 @@ pub(super) struct Board {
 #[derive(Debug, Clone)]
 struct Row {
     state: StepState,
+    /// A body executes: the step's own, or that of its undo.
+    busy: bool,
     attempt: u32,
+    attempts_before: u32,
+    undo_from: Option<StepState>,
     output: Option<Value>,
     open_needs: u32,
     not_before: Option<Instant>,
 }
 
+impl Row {
+    /// Whether the step may have had an effect that is still there, and its undo has not begun.
+    fn is_undoable(&self) -> bool {
+        let stopped = matches!(self.state, StepState::Succeeded | StepState::Failed | StepState::Cancelled | StepState::Pending);
+        stopped && self.attempt > 0
+    }
+
+    /// Whether its undo waits for its next attempt.
+    fn is_undo_waiting(&self) -> bool {
+        self.state == StepState::Undoing && !self.busy
+    }
+}
+
 impl Board {
     /// A board for the plan with its steps as the store has them.
     pub(super) fn new(plan: &Plan, steps: &[Step], not_before: impl Fn(&Step) -> Option<Instant>) -> Self {
-        let blank = Row { state: StepState::Pending, attempt: 0, output: None, open_needs: 0, not_before: None };
+        let blank = Row {
+            state: StepState::Pending,
+            busy: false,
+            attempt: 0,
+            attempts_before: 0,
+            undo_from: None,
+            output: None,
+            open_needs: 0,
+            not_before: None,
+        };
         let mut rows = vec![blank; plan.steps().len()];
         for step in steps.iter().filter(|step| step.parent.is_none()) {
             if let Some(row) = rows.get_mut(step.index.position()) {
                 row.state = step.state;
+                row.busy = step.has_body();
                 row.attempt = step.attempt;
+                row.attempts_before = step.attempts_before;
+                row.undo_from = step.undo_from;
                 row.output.clone_from(&step.output);
                 row.not_before = not_before(step);
             }
@@ -45,36 +74,53 @@ impl Board {
             let open = needs.iter().filter(|need| rows[need.position()].state != StepState::Succeeded).count();
             rows[position].open_needs = u32::try_from(open).unwrap_or(u32::MAX);
         }
-        let running = rows.iter().filter(|row| row.state == StepState::Running).count();
-        let failed = rows.iter().position(|row| row.state == StepState::Failed).map(StepIndex::from_position);
+        let busy = rows.iter().filter(|row| row.busy).count();
+        // A step that failed before the run was resumed for the sake of another one no longer stops anything.
+        let has_failed = |row: &Row| row.state == StepState::Failed && row.attempt > row.attempts_before;
+        let failed = rows.iter().position(has_failed).map(StepIndex::from_position);
         let succeeded = rows.iter().filter(|row| row.state == StepState::Succeeded).count();
-        Self { rows, running: u32::try_from(running).unwrap_or(u32::MAX), succeeded, failed }
+        Self { rows, busy: u32::try_from(busy).unwrap_or(u32::MAX), succeeded, failed }
     }
 
     /// Notes that the step runs as this attempt.
     pub(super) fn started(&mut self, step: StepIndex, attempt: u32) {
+        self.begun(step, StepState::Running, attempt);
+    }
+
+    /// Notes that the step's undo runs as this attempt.
+    pub(super) fn undo_started(&mut self, step: StepIndex, attempt: u32) {
+        self.begun(step, StepState::Undoing, attempt);
+    }
+
+    fn begun(&mut self, step: StepIndex, state: StepState, attempt: u32) {
         if let Some(row) = self.rows.get_mut(step.position()) {
-            if row.state != StepState::Running {
-                self.running += 1;
+            if !row.busy {
+                self.busy += 1;
             }
-            row.state = StepState::Running;
+            if state == StepState::Undoing && row.state != StepState::Undoing {
+                row.undo_from = Some(row.state);
+                row.attempts_before = attempt.saturating_sub(1);
+            }
+            row.busy = true;
+            row.state = state;
             row.attempt = attempt;
             row.not_before = None;
         }
     }
 
-    /// Notes how a running step ended; `not_before` for one that is to be tried again.
+    /// Notes how a body ended; `not_before` for one that is to be tried again.
     pub(super) fn settled(&mut self, plan: &Plan, step: StepIndex, state: StepState, output: Option<Value>, not_before: Option<Instant>) {
         let Some(row) = self.rows.get_mut(step.position()) else { return };
-        if row.state == StepState::Running {
-            self.running -= 1;
+        if row.busy {
+            self.busy -= 1;
         }
+        row.busy = false;
         row.state = state;
-        row.output = output;
         row.not_before = not_before;
         match state {
             StepState::Failed => self.failed = self.failed.or(Some(step)),
             StepState::Succeeded => {
+                row.output = output;
                 self.succeeded += 1;
                 for dependent in plan.dependents(step) {
                     let row = &mut self.rows[dependent.position()];
@@ -85,49 +131,124 @@ impl Board {
         }
     }
 
-    /// What may start now, within the plan's bound on parallel steps. Nothing, once a step has failed.
-    pub(super) fn startable(&self, plan: &Plan, now: Instant) -> Vec<StepStart> {
-        self.startable_with(plan, &[], 0, now)
+    /// How many more bodies may run.
+    fn free(&self, plan: &Plan) -> usize {
+        plan.max_parallel().saturating_sub(self.busy) as usize
     }
 
-    /// Like [`startable`](Self::startable), as it will be once `succeeded` are noted and `ended` bodies no longer run.
-    pub(super) fn startable_with(&self, plan: &Plan, succeeded: &[StepIndex], ended: usize, now: Instant) -> Vec<StepStart> {
-        let ended = u32::try_from(ended).unwrap_or(u32::MAX);
-        let closes = |place: usize| {
-            let needs = plan.needs(StepIndex::from_position(place));
-            let closing = succeeded.iter().filter(|step| needs.binary_search(step).is_ok()).count();
-            u32::try_from(closing).unwrap_or(u32::MAX)
-        };
-        let free = plan.max_parallel().saturating_sub(self.running.saturating_sub(ended)) as usize;
+    /// What may start now, within the plan's bound on parallel steps. Nothing, once a step has failed.
+    pub(super) fn startable(&self, plan: &Plan, now: Instant) -> Vec<StepStart> {
+        let free = self.free(plan);
         if self.failed.is_some() || free == 0 {
             return Vec::new();
         }
         let due = |row: &Row| row.state == StepState::Pending && row.not_before.is_none_or(|at| at <= now);
-        let ready = |place: usize, row: &Row| due(row) && (row.open_needs == 0 || row.open_needs <= closes(place));
-        let places = self.rows.iter().enumerate().filter(|(place, row)| ready(*place, row)).map(|(place, _)| place);
+        let places = self.rows.iter().enumerate().filter(|(_, row)| due(row) && row.open_needs == 0).map(|(place, _)| place);
         places.take(free).map(|place| plan.start(StepIndex::from_position(place))).collect()
     }
 
-    /// When the earliest step that waits for its next attempt may start.
-    pub(super) fn next_attempt(&self) -> Option<Instant> {
+    /// The undos that may start now, within the plan's bound on parallel steps: a step is undone once all that needs it, directly or
+    /// through others, and is to be undone has been.
+    pub(super) fn undo_startable(&self, plan: &Plan, now: Instant) -> Vec<StepStart> {
+        let free = self.free(plan);
+        if free == 0 {
+            return Vec::new();
+        }
+        let blocked = self.undo_blocked(plan);
+        let due = |row: &Row| row.is_undo_waiting() && row.not_before.is_none_or(|at| at <= now);
+        let may = |place: usize, row: &Row| !blocked[place] && (due(row) || (row.is_undoable() && has_undo(plan, place)));
+        // The latest steps first, as a person would.
+        let places = self.rows.iter().enumerate().rev().filter(|(place, row)| may(*place, row)).map(|(place, _)| place);
+        places.take(free).map(|place| plan.start_undo(StepIndex::from_position(place))).collect()
+    }
+
+    /// For each step, whether something that needs it is still to be undone. Kahn's algorithm from the end of the plan.
+    fn undo_blocked(&self, plan: &Plan) -> Vec<bool> {
+        let index = StepIndex::from_position;
+        let mut waits_for: Vec<usize> = (0..self.rows.len()).map(|place| plan.dependents(index(place)).len()).collect();
+        let mut blocked = vec![false; self.rows.len()];
+        let mut ready: Vec<usize> = (0..self.rows.len()).filter(|&place| waits_for[place] == 0).collect();
+        while let Some(place) = ready.pop() {
+            let row = &self.rows[place];
+            let is_open = match row.state {
+                StepState::Undoing | StepState::UndoFailed => true,
+                _ => row.is_undoable() && has_undo(plan, place),
+            };
+            for need in plan.needs(index(place)).iter().map(|need| need.position()) {
+                blocked[need] |= is_open || blocked[place];
+                waits_for[need] -= 1;
+                if waits_for[need] == 0 {
+                    ready.push(need);
+                }
+            }
+        }
+        blocked
+    }
+
+    /// Whether there is anything that an undo of the run would do.
+    pub(super) fn is_anything_to_undo(&self, plan: &Plan) -> bool {
+        self.rows.iter().enumerate().any(|(place, row)| row.is_undoable() && has_undo(plan, place))
+    }
+
+    /// Whether the undo of any step has begun.
+    pub(super) fn undo_begun(&self) -> bool {
+        self.rows.iter().any(|row| row.state.is_undo())
+    }
+
+    /// The first step whose undo failed for good.
+    pub(super) fn undo_failed(&self) -> Option<StepIndex> {
+        self.rows.iter().position(|row| row.state == StepState::UndoFailed).map(StepIndex::from_position)
+    }
+
+    /// Whether the step's undo has begun.
+    pub(super) fn is_undo(&self, step: StepIndex) -> bool {
+        self.rows.get(step.position()).is_some_and(|row| row.state.is_undo())
+    }
+
+    /// What is known of a step whose undo has begun: whether it succeeded, and its output.
+    pub(super) fn undone_outcome(&self, step: StepIndex) -> Option<Option<Value>> {
+        let row = self.rows.get(step.position())?;
+        (row.undo_from == Some(StepState::Succeeded)).then(|| row.output.clone())
+    }
+
+    /// The number of this attempt as retry policies count it.
+    pub(super) fn tries(&self, step: StepIndex, attempt: u32) -> u32 {
+        attempt.saturating_sub(self.rows.get(step.position()).map_or(0, |row| row.attempts_before))
+    }
+
+    /// When the earliest step that waits for its next attempt may start. None while nothing could start anyway.
+    pub(super) fn next_attempt(&self, plan: &Plan) -> Option<Instant> {
+        if self.failed.is_some() || self.free(plan) == 0 {
+            return None;
+        }
         let waiting = self.rows.iter().filter(|row| row.state == StepState::Pending && row.open_needs == 0);
         waiting.filter_map(|row| row.not_before).min()
     }
 
-    /// The steps that run, with their attempts.
+    /// When the earliest undo that waits for its next attempt may start. None while nothing could start anyway.
+    pub(super) fn next_undo(&self, plan: &Plan) -> Option<Instant> {
+        if self.free(plan) == 0 || !self.rows.iter().any(Row::is_undo_waiting) {
+            return None;
+        }
+        let blocked = self.undo_blocked(plan);
+        let waiting = self.rows.iter().zip(blocked).filter(|(row, blocked)| row.is_undo_waiting() && !blocked);
+        waiting.filter_map(|(row, _)| row.not_before).min()
+    }
+
+    /// The steps that run, or whose undo does, with their attempts.
     pub(super) fn running(&self) -> Vec<(StepIndex, u32)> {
-        let rows = self.rows.iter().enumerate().filter(|(_, row)| row.state == StepState::Running);
+        let rows = self.rows.iter().enumerate().filter(|(_, row)| row.busy);
         rows.map(|(place, row)| (StepIndex::from_position(place), row.attempt)).collect()
     }
 
-    /// Whether no step runs.
+    /// Whether no body runs.
     pub(super) fn is_idle(&self) -> bool {
-        self.running == 0
+        self.busy == 0
     }
 
-    /// Whether every step has succeeded once `more` further ones have.
-    pub(super) fn is_complete_with(&self, more: usize) -> bool {
-        self.succeeded + more == self.rows.len()
+    /// Whether every step has succeeded.
+    pub(super) fn is_complete(&self) -> bool {
+        self.succeeded == self.rows.len()
     }
 
     /// The first step that failed for good.
@@ -135,11 +256,22 @@ impl Board {
         self.failed
     }
 
+    /// The first step that was left as it was when the run was resumed for the sake of another one.
+    pub(super) fn left_over(&self) -> Option<(StepIndex, StepState)> {
+        let left = |row: &Row| matches!(row.state, StepState::Failed | StepState::Skipped | StepState::Cancelled);
+        let place = self.rows.iter().position(left)?;
+        Some((StepIndex::from_position(place), self.rows[place].state))
+    }
+
     /// What the steps that `step` needs produced.
     pub(super) fn outputs(&self, plan: &Plan, step: StepIndex) -> BTreeMap<StepName, Value> {
         let needs = plan.needs(step).iter();
         needs.filter_map(|need| Some((plan.step(*need)?.name.clone(), self.rows.get(need.position())?.output.clone()?))).collect()
     }
+}
+
+fn has_undo(plan: &Plan, place: usize) -> bool {
+    plan.steps().get(place).is_some_and(|step| step.undo.is_some())
 }
 
 #[cfg(test)]
@@ -176,7 +308,7 @@ mod tests {
         assert_eq!(indices(&board.startable(&plan, now)), [3]);
         board.started(StepIndex::new(3), 1);
         settle(&mut board, 3);
-        assert!(board.is_complete_with(0));
+        assert!(board.is_complete());
     }
 
     #[test]
@@ -188,6 +320,69 @@ mod tests {
         board.settled(&plan, StepIndex::new(0), StepState::Failed, None, None);
         assert!(board.startable(&plan, Instant::now()).is_empty());
         assert_eq!(board.failed(), Some(StepIndex::new(0)));
-        assert!(board.is_idle() && !board.is_complete_with(0));
+        assert!(board.is_idle() && !board.is_complete());
+        assert_eq!(board.left_over(), Some((StepIndex::new(0), StepState::Failed)));
+    }
+
+    /// a ← b ← d, a ← c; b has no undo, so that d stands before a only through it.
+    #[test]
+    fn undo_goes_backwards_also_through_steps_without_one() {
+        let plan = Plan::builder()
+            .step("a", "x", |s| s.undo())
+            .step("b", "x", |s| s.needs(["a"]))
+            .step("c", "x", |s| s.needs(["a"]).undo())
+            .step("d", "x", |s| s.needs(["b"]).undo())
+            .step("e", "x", |s| s.needs(["d"]).undo())
+            .build()
+            .unwrap();
+        let mut board = Board::new(&plan, &[], |_| None);
+        let now = Instant::now();
+        assert!(!board.is_anything_to_undo(&plan));
+        for n in 0..4 {
+            board.started(StepIndex::new(n), 1);
+            let state = if n == 3 { StepState::Failed } else { StepState::Succeeded };
+            board.settled(&plan, StepIndex::new(n), state, Some(Value::from(n)), None);
+        }
+        assert!(board.is_anything_to_undo(&plan) && !board.undo_begun());
+        assert_eq!(indices(&board.undo_startable(&plan, now)), [3, 2], "e never began, and b has no undo");
+        let undone = |board: &mut Board, n, state| {
+            board.undo_started(StepIndex::new(n), 2);
+            board.settled(&plan, StepIndex::new(n), state, None, None);
+        };
+        undone(&mut board, 2, StepState::Undone);
+        assert_eq!(indices(&board.undo_startable(&plan, now)), [3], "a waits for d");
+        board.undo_started(StepIndex::new(3), 2);
+        assert_eq!(board.undone_outcome(StepIndex::new(3)), None, "it failed");
+        let later = now + std::time::Duration::from_secs(5);
+        board.settled(&plan, StepIndex::new(3), StepState::Undoing, None, Some(later));
+        assert!(board.undo_startable(&plan, now).is_empty());
+        assert_eq!((board.next_undo(&plan), board.next_attempt(&plan)), (Some(later), None));
+        assert_eq!(indices(&board.undo_startable(&plan, later)), [3]);
+        board.undo_started(StepIndex::new(3), 3);
+        assert_eq!(board.tries(StepIndex::new(3), 3), 2);
+        board.settled(&plan, StepIndex::new(3), StepState::UndoFailed, None, None);
+        assert!(board.undo_startable(&plan, later).is_empty(), "what d needs stays as it is");
+        assert_eq!(board.undo_failed(), Some(StepIndex::new(3)));
+        board.settled(&plan, StepIndex::new(3), StepState::Undone, None, None);
+        assert_eq!(indices(&board.undo_startable(&plan, now)), [0]);
+        board.undo_started(StepIndex::new(0), 2);
+        assert_eq!(board.undone_outcome(StepIndex::new(0)), Some(Some(Value::from(0))), "its own output is kept");
+        board.settled(&plan, StepIndex::new(0), StepState::Undone, None, None);
+        assert!(board.undo_startable(&plan, now).is_empty() && board.is_idle() && board.next_undo(&plan).is_none());
+    }
+
+    #[test]
+    fn nobody_waits_for_an_attempt_that_could_not_start() {
+        let plan = Plan::builder().step("a", "x", |s| s).step("b", "x", |s| s).step("c", "x", |s| s).max_parallel(2).build().unwrap();
+        let mut board = Board::new(&plan, &[], |_| None);
+        let now = Instant::now();
+        board.started(StepIndex::new(0), 1);
+        board.settled(&plan, StepIndex::new(0), StepState::Pending, None, Some(now));
+        board.started(StepIndex::new(1), 1);
+        assert_eq!(board.next_attempt(&plan), Some(now));
+        board.started(StepIndex::new(2), 1);
+        assert_eq!(board.next_attempt(&plan), None, "there is no room");
+        board.settled(&plan, StepIndex::new(1), StepState::Failed, None, None);
+        assert_eq!(board.next_attempt(&plan), None, "nothing starts any more");
     }
 }

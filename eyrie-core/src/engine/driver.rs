@@ -1,14 +1,19 @@
 //! Drives one claimed run to its end: starts what may start, records what ended.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
-use tokio::{task::JoinSet, time::Instant};
+use tokio::{sync::Notify, task::JoinSet, time::Instant};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use crate::{
     engine::{
         ActionContext, Registry, RunHost, RunInfo,
+        action::UndoData,
         board::Board,
         body::{Body, BodyEnd, How, Signals, watch},
         log_writer::LogWriter,
@@ -16,7 +21,7 @@ use crate::{
         progress::ProgressGate,
         recorder::Recorder,
     },
-    model::{Plan, Run, RunState, StepIndex, StepStart, StepState},
+    model::{Plan, Run, RunState, StepIndex, StepStart, StepState, StopPolicy},
     random,
     store::{Change, Claim, Command, End, Fence, RecordError, Recorded, Settle, Settlement, Store},
 };
@@ -38,8 +43,10 @@ pub(super) struct Shared {
 /// The signals of one run.
 #[derive(Debug, Clone)]
 pub(super) struct RunSignals {
-    /// Somebody asked for the run to be cancelled.
+    /// Somebody asked for the run to be cancelled. Another one while the run is undone.
     pub cancel: CancellationToken,
+    /// The run was found to be cancelling, perhaps not for the first time.
+    pub cancelling: Arc<Notify>,
     /// The worker takes no new steps.
     pub draining: CancellationToken,
     /// The grace for bodies is over.
@@ -61,12 +68,16 @@ pub(super) struct Driver {
     pub(super) fence: Fence,
     pub(super) signals: RunSignals,
     pub(super) board: Board,
-    body_signals: Arc<Signals>,
-    bodies: JoinSet<BodyEnd>,
+    pub(super) body_signals: Arc<Signals>,
+    pub(super) bodies: JoinSet<BodyEnd>,
     gates: BTreeMap<StepIndex, Arc<ProgressGate>>,
-    state: RunState,
+    /// What bodies kept for the undo of their steps.
+    undo_data: BTreeMap<StepIndex, UndoData>,
+    /// What to tell an operator of a body that may still live under an earlier worker, so that nothing is to be undone yet.
+    pub(super) suspect: Option<String>,
+    pub(super) state: RunState,
     /// Why the run must be set aside once its bodies have ended.
-    parked: Option<String>,
+    pub(super) parked: Option<String>,
     /// Why the run's transitions can no longer be recorded.
     broken: Option<String>,
 }
@@ -103,12 +114,8 @@ impl Driver {
             let wait = step.next_attempt_at?.as_microsecond().saturating_sub(now.0.as_microsecond());
             Some((now.1 + Duration::from_micros(u64::try_from(wait).unwrap_or(0))).into_std())
         };
-        let body_signals = Arc::new(Signals {
-            cancel: signals.cancel.clone(),
-            stop: signals.stop.clone(),
-            lost: signals.lost.clone(),
-            grace: shared.grace,
-        });
+        let body_signals = body_signals(&signals, &shared);
+        let kept = claim.steps.iter().filter_map(|step| Some((step.index, step.undo_data.clone()?)));
         Self {
             info: Arc::new(RunInfo {
                 id: run.id,
@@ -127,6 +134,8 @@ impl Driver {
             body_signals,
             bodies: JoinSet::new(),
             gates: BTreeMap::new(),
+            undo_data: kept.map(|(step, data)| (step, Arc::new(Mutex::new(Some(data))))).collect(),
+            suspect: None,
             state: run.state,
             parked: None,
             broken: None,
@@ -142,12 +151,16 @@ impl Driver {
         if let Some(refused) = self.refused(claim).await {
             return self.refuse(begun, refused).await;
         }
-        self.spawn_all(begun);
+        if self.state == RunState::Undoing {
+            self.spawn_undos(begun);
+        } else {
+            self.spawn_all(begun);
+        }
         let mut ended: Vec<BodyEnd> = Vec::new();
         loop {
-            let (settle, mut notes) = self.settlements(std::mem::take(&mut ended));
+            let settle = self.settlements(std::mem::take(&mut ended));
             let end = self.end_after(&settle);
-            let start = if end.is_none() { self.startable_after(&settle) } else { Vec::new() };
+            let start = self.startable_with(end.as_ref());
             if !settle.is_empty() || !start.is_empty() || end.is_some() {
                 for settle in &settle {
                     if let Some(gate) = self.gates.remove(&settle.step) {
@@ -155,16 +168,18 @@ impl Driver {
                     }
                 }
                 let handed_back = matches!(end, Some(End::HandBack));
+                let is_undo = self.state == RunState::Undoing || matches!(end, Some(End::Undo { .. }));
                 let recorded = self.record(Change::Advance { settle, start: start.clone(), end }).await?;
-                for (step, state, output, at) in notes.drain(..) {
-                    self.board.settled(&self.plan, step, state, output, at);
-                }
                 let begun = start.iter().filter_map(|start| {
                     let started = recorded.started.iter().find(|(index, ..)| *index == start.index)?;
                     Some((*start, started.1))
                 });
                 let begun = begun.collect();
-                self.spawn_all(begun);
+                if is_undo {
+                    self.spawn_undos(begun);
+                } else {
+                    self.spawn_all(begun);
+                }
                 if handed_back || !self.state.is_held() {
                     return Ok(());
                 }
@@ -201,11 +216,11 @@ impl Driver {
 
     /// Whether the next turn of the loop has something to record although no body has ended.
     fn nothing_left_to_wait_for(&self) -> bool {
-        self.board.is_idle()
-            && (self.parked.is_some() || self.is_cancelling() || self.signals.draining.is_cancelled() || self.board.failed().is_some())
+        let has_failed = self.board.failed().is_some() && self.state != RunState::Undoing;
+        self.board.is_idle() && (self.parked.is_some() || self.is_cancelling() || self.signals.draining.is_cancelled() || has_failed)
     }
 
-    fn is_cancelling(&self) -> bool {
+    pub(super) fn is_cancelling(&self) -> bool {
         self.state == RunState::Cancelling || self.signals.cancel.is_cancelled()
     }
 
@@ -214,19 +229,29 @@ impl Driver {
         let mut ended = Vec::new();
         let idle = self.board.is_idle();
         let can_start = !self.is_cancelling() && !self.signals.draining.is_cancelled();
-        let retry = if can_start { self.board.next_attempt() } else { None };
+        let is_undoing = self.state == RunState::Undoing;
+        let retry = match (can_start, is_undoing) {
+            (false, _) => None,
+            (true, true) => self.board.next_undo(&self.plan),
+            (true, false) => self.board.next_attempt(&self.plan),
+        };
+        let mut asked_again = false;
         tokio::select! {
             biased;
             () = self.signals.lost.cancelled() => return Err(Left),
             Some(joined) = self.bodies.join_next() => ended.extend(joined.ok()),
             () = self.signals.cancel.cancelled(), if idle => {}
             () = self.signals.draining.cancelled(), if idle => {}
+            () = self.signals.cancelling.notified(), if is_undoing => asked_again = true,
             () = async {
                 match retry {
                     Some(at) => tokio::time::sleep_until(Instant::from_std(at)).await,
                     None => std::future::pending().await,
                 }
             } => {}
+        }
+        if asked_again {
+            self.look_for_a_cancel().await?;
         }
         while let Some(joined) = self.bodies.try_join_next() {
             ended.extend(joined.ok());
@@ -241,13 +266,8 @@ impl Driver {
         Ok(ended)
     }
 
-    /// What to record for bodies that have ended, and what to note on the board once it is recorded.
-    #[expect(clippy::type_complexity, reason = "one row a step, used by the caller alone")]
-    fn settlements(
-        &self,
-        ended: Vec<BodyEnd>,
-    ) -> (Vec<Settle>, Vec<(StepIndex, StepState, Option<serde_json::Value>, Option<std::time::Instant>)>) {
-        let mut notes = Vec::with_capacity(ended.len());
+    /// What to record for bodies that have ended. The board shows it at once: when it cannot be recorded, the run is left.
+    fn settlements(&mut self, ended: Vec<BodyEnd>) -> Vec<Settle> {
         let mut settle = Vec::with_capacity(ended.len());
         for BodyEnd { step, attempt, how } in ended {
             let (how, message) = match how {
@@ -259,73 +279,115 @@ impl Driver {
                 How::Lost => continue,
             };
             tracing::debug!(step = %step, attempt, how = ?how, "step ended");
-            let (state, output, at) = match &how {
-                Settlement::Succeeded { output } => (StepState::Succeeded, output.clone(), None),
-                Settlement::Failed => (StepState::Failed, None, None),
-                Settlement::Cancelled => (StepState::Cancelled, None, None),
-                Settlement::Interrupted => (StepState::Pending, None, None),
-                Settlement::Retry { pause } => (StepState::Pending, None, Some(std::time::Instant::now() + *pause)),
-            };
-            notes.push((step, state, output, at));
+            self.note(step, &how);
             settle.push(Settle { step, attempt, how, message });
         }
-        (settle, notes)
+        settle
+    }
+
+    /// Shows on the board how a body ended.
+    pub(super) fn note(&mut self, step: StepIndex, how: &Settlement) {
+        let now = std::time::Instant::now();
+        let (state, output, at) = match (how, self.board.is_undo(step)) {
+            (Settlement::Succeeded { .. }, true) => (StepState::Undone, None, None),
+            (Settlement::Failed | Settlement::Cancelled, true) => (StepState::UndoFailed, None, None),
+            (Settlement::Interrupted, true) => (StepState::Undoing, None, Some(now)),
+            (Settlement::Retry { pause }, true) => (StepState::Undoing, None, Some(now + *pause)),
+            (Settlement::Succeeded { output }, false) => (StepState::Succeeded, output.clone(), None),
+            (Settlement::Failed, false) => (StepState::Failed, None, None),
+            (Settlement::Cancelled, false) => (StepState::Cancelled, None, None),
+            (Settlement::Interrupted, false) => (StepState::Pending, None, None),
+            (Settlement::Retry { pause }, false) => (StepState::Pending, None, Some(now + *pause)),
+        };
+        self.board.settled(&self.plan, step, state, output, at);
     }
 
     fn retry_or_fail(&self, step: StepIndex, attempt: u32, permanent: bool) -> Settlement {
-        let policy = self.plan.step(step).map(|planned| planned.retry).unwrap_or_default();
-        match policy.pause_after(attempt, random::fraction()) {
+        let planned = self.plan.step(step);
+        let policy = planned.map(|planned| if self.board.is_undo(step) { planned.undo_retry() } else { planned.retry });
+        match policy.unwrap_or_default().pause_after(self.board.tries(step, attempt), random::fraction()) {
             Some(pause) if !permanent => Settlement::Retry { pause },
             _ => Settlement::Failed,
         }
     }
 
-    /// What becomes of the run once `settle` is recorded, if anything.
+    /// What becomes of the run once `settle`, which the board shows already, is recorded, if anything.
     fn end_after(&self, settle: &[Settle]) -> Option<End> {
-        let still_running = self.board.running().len() - settle.len();
-        if still_running > 0 {
+        if !self.board.is_idle() {
             return None;
+        }
+        if self.board.undo_begun() {
+            return self.end_of_undo(settle);
         }
         if self.is_cancelling() {
             // The run's own message, which says who asked, stays.
-            return Some(End::Cancel { message: String::new() });
+            let undoes = self.plan.on_cancel() == StopPolicy::Undo && self.board.is_anything_to_undo(&self.plan);
+            return Some(if undoes { End::Undo { failure: None } } else { End::Cancel { message: String::new() } });
         }
         if let Some(message) = self.parked.clone() {
             return Some(End::Park { message });
         }
         let failed_now = settle.iter().find(|settle| settle.how == Settlement::Failed);
         if let Some(step) = failed_now.map(|settle| settle.step).or(self.board.failed()) {
-            let name = self.plan.step(step).map(|planned| planned.name.to_string()).unwrap_or_default();
             let why = failed_now.map(|settle| settle.message.as_str()).unwrap_or_default();
+            let name = self.name_of(step);
             let message = if why.is_empty() { format!("step {name:?} failed") } else { format!("step {name:?} failed: {why}") };
-            return Some(End::Fail { message });
+            return Some(self.failure(message));
         }
-        let succeeded_now = settle.iter().filter(|settle| matches!(settle.how, Settlement::Succeeded { .. })).count();
-        if self.board.is_complete_with(succeeded_now) {
+        if self.board.is_complete() {
             return Some(End::Succeed { release: self.plan.release().cloned() });
         }
         if self.signals.draining.is_cancelled() {
             return Some(End::HandBack);
         }
+        // All that was asked for when the run was resumed is done, and that was not everything.
+        if let Some((step, state)) = self.board.left_over()
+            && self.board.next_attempt(&self.plan).is_none()
+            && self.board.startable(&self.plan, std::time::Instant::now()).is_empty()
+        {
+            let name = self.name_of(step);
+            return Some(self.failure(format!("step {name:?} was left {state}; resume the run to do what is left")));
+        }
         None
     }
 
-    /// What may start together with the recording of `settle`.
-    fn startable_after(&self, settle: &[Settle]) -> Vec<StepStart> {
-        let failing = settle.iter().any(|settle| settle.how == Settlement::Failed);
-        if failing || self.parked.is_some() || self.is_cancelling() || self.signals.draining.is_cancelled() {
-            return Vec::new();
+    /// The end of a run that failed: it is left as it is, or undone.
+    fn failure(&self, message: String) -> End {
+        if self.plan.on_failure() == StopPolicy::Undo && self.board.is_anything_to_undo(&self.plan) {
+            End::Undo { failure: Some(message) }
+        } else {
+            End::Fail { message }
         }
-        let succeeded = settle.iter().filter(|settle| matches!(settle.how, Settlement::Succeeded { .. })).map(|settle| settle.step);
-        self.board.startable_with(&self.plan, &succeeded.collect::<Vec<_>>(), settle.len(), std::time::Instant::now())
+    }
+
+    pub(super) fn name_of(&self, step: StepIndex) -> String {
+        self.plan.step(step).map(|planned| planned.name.to_string()).unwrap_or_default()
+    }
+
+    /// What may start together with what was settled and that end.
+    fn startable_with(&self, end: Option<&End>) -> Vec<StepStart> {
+        let now = std::time::Instant::now();
+        match end {
+            Some(End::Undo { .. }) => return self.board.undo_startable(&self.plan, now),
+            Some(_) => return Vec::new(),
+            None if self.parked.is_some() || self.is_cancelling() || self.signals.draining.is_cancelled() => return Vec::new(),
+            None => {}
+        }
+        if self.state == RunState::Undoing { self.board.undo_startable(&self.plan, now) } else { self.board.startable(&self.plan, now) }
     }
 
     pub(super) async fn record(&mut self, change: Change) -> Result<Recorded, Left> {
         match self.shared.recorder.record(Command::fenced(self.info.id, self.fence, change)).await {
             Ok(recorded) => {
                 self.state = recorded.run_state;
-                if self.state == RunState::Cancelling {
-                    self.signals.cancel.cancel();
+                match self.state {
+                    RunState::Cancelling => self.signals.cancel.cancel(),
+                    // The cancel that was asked for is done with; the bodies of the undo listen for another.
+                    RunState::Undoing if self.signals.cancel.is_cancelled() => {
+                        self.signals.cancel = CancellationToken::new();
+                        self.body_signals = body_signals(&self.signals, &self.shared);
+                    }
+                    _ => {}
                 }
                 Ok(recorded)
             }
@@ -385,6 +447,8 @@ impl Driver {
             attempt,
             parameters: planned.map(|planned| planned.parameters.clone()).unwrap_or_default(),
             outputs: Arc::new(self.board.outputs(&self.plan, step)),
+            undoing: None,
+            undo_data: Arc::clone(self.undo_data.entry(step).or_default()),
             cancel,
             fence: self.fence,
             recorder: self.shared.recorder.clone(),
@@ -411,6 +475,12 @@ impl Driver {
     }
 }
 
+/// What the bodies of a run are told.
+fn body_signals(signals: &RunSignals, shared: &Shared) -> Arc<Signals> {
+    let (cancel, stop, lost) = (signals.cancel.clone(), signals.stop.clone(), signals.lost.clone());
+    Arc::new(Signals { cancel, stop, lost, grace: shared.grace })
+}
+
 /// Whether the store may work again later.
 fn is_for_now(error: &crate::Error) -> bool {
     error.is_retryable() || error.kind() == crate::ErrorKind::StorageFull
@@ -421,7 +491,7 @@ async fn park_unreadable(shared: &Shared, claim: &Claim, error: &crate::Error) {
     let run = &claim.run;
     let Some(worker) = run.worker_id else { return };
     let message = format!("the plan cannot be read by this program ({error}); run a program that can, then resume or cancel the run");
-    let running = claim.steps.iter().filter(|step| step.parent.is_none() && step.state == StepState::Running);
+    let running = claim.steps.iter().filter(|step| step.parent.is_none() && step.has_body());
     let settle =
         running.map(|step| Settle { step: step.index, attempt: step.attempt, how: Settlement::Interrupted, message: message.clone() });
     let end =

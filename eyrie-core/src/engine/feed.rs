@@ -27,25 +27,24 @@ pub struct Subscription {
     live: Option<broadcast::Receiver<Arc<RunEvent>>>,
     changes: watch::Receiver<u64>,
     behind: bool,
-    over: bool,
+    /// The latest event was one that ends the run.
+    ended: bool,
 }
 
 impl Subscription {
     pub(super) fn new(store: Arc<dyn Store>, hub: &Hub, run: RunId, after: u64) -> Self {
         let changes = store.changes();
         let live = Some(hub.follow(run));
-        Self { store, run, seen: after, read: VecDeque::new(), live, changes, behind: true, over: false }
+        Self { store, run, seen: after, read: VecDeque::new(), live, changes, behind: true, ended: false }
     }
 
-    /// The next event; none after the run's last one. Cancel-safe.
+    /// The next event; none when the run has ended and nothing stands behind its end. A run that was resumed after its end goes on
+    /// behind it: whoever follows it from before sees both, and whoever saw it end follows it anew. Cancel-safe.
     ///
     /// # Errors
     /// When the store cannot be read. The subscription goes on where it was.
     pub async fn next(&mut self) -> Result<Option<Arc<RunEvent>>> {
         loop {
-            if self.over {
-                return Ok(None);
-            }
             if let Some(event) = self.read.pop_front() {
                 return Ok(Some(self.deliver(Arc::new(event))));
             }
@@ -56,6 +55,9 @@ impl Subscription {
                     continue;
                 }
             }
+            if self.ended {
+                return Ok(None);
+            }
             if let Some(event) = self.wait().await {
                 return Ok(Some(self.deliver(event)));
             }
@@ -64,7 +66,7 @@ impl Subscription {
 
     fn deliver(&mut self, event: Arc<RunEvent>) -> Arc<RunEvent> {
         self.seen = event.seq;
-        self.over = event.is_final();
+        self.ended = event.is_final();
         event
     }
 

@@ -26,9 +26,10 @@ mod progress;
 mod recorder;
 mod recovery;
 mod registry;
+mod undo;
 mod worker;
 
-pub use action::{Action, ActionContext, ActionError, Output, Probed, Reclaimed, RunAccess, RunHost, RunInfo};
+pub use action::{Action, ActionContext, ActionError, Output, Probed, Reclaimed, RunAccess, RunHost, RunInfo, UndoOutcome, Undoing};
 pub use control::{Engine, EngineOptions, WorkerOptions};
 pub use feed::{Feed, Subscription};
 pub use registry::Registry;

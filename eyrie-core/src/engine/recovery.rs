@@ -17,25 +17,27 @@ impl Driver {
     pub(super) async fn recover(&mut self, steps: &[Step]) -> Result<Vec<(StepStart, u32)>, Left> {
         let mut settle = Vec::new();
         let mut aside: Option<String> = None;
-        for step in steps.iter().filter(|step| step.parent.is_none() && step.state == StepState::Running) {
-            let (how, message, why) = self.judge(step).await;
+        let cancelling = self.signals.cancel.is_cancelled();
+        for step in steps.iter().filter(|step| step.parent.is_none() && step.has_body()) {
+            let (how, message, why) = if step.state == StepState::Undoing { self.judge_undo(step).await } else { self.judge(step).await };
             aside = aside.or(why);
+            self.note(step.index, &how);
             settle.push(Settle { step: step.index, attempt: step.attempt, how, message });
         }
-        let notes: Vec<_> = settle.iter().map(|settle| (settle.step, settle.how.clone())).collect();
-        for (step, how) in notes {
-            let (state, output) = match how {
-                Settlement::Succeeded { output } => (StepState::Succeeded, output),
-                _ => (StepState::Pending, None),
-            };
-            self.board.settled(&self.plan, step, state, output, None);
+        if cancelling {
+            // The cancel needs nobody's word; an undo that follows it does.
+            self.suspect.clone_from(&aside);
         }
-        let cancelling = self.signals.cancel.is_cancelled();
         let end = match aside {
             Some(message) if !cancelling => Some(End::Park { message }),
             _ => None,
         };
-        let start = if end.is_none() && !cancelling { self.board.startable(&self.plan, std::time::Instant::now()) } else { Vec::new() };
+        let now = std::time::Instant::now();
+        let start = match self.state {
+            _ if end.is_some() || cancelling => Vec::new(),
+            RunState::Undoing => self.board.undo_startable(&self.plan, now),
+            _ => self.board.startable(&self.plan, now),
+        };
         if settle.is_empty() && start.is_empty() && end.is_none() {
             return Ok(Vec::new());
         }

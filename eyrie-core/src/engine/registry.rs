@@ -28,20 +28,24 @@ impl Registry {
         self.0.get(name).cloned()
     }
 
-    /// Refuses a plan that names an action which is not registered here.
+    /// Refuses a plan that names an action which is not registered here, for a step or for its undo.
     ///
     /// # Errors
     /// [`Invalid`] names the step and the action.
     pub fn check(&self, plan: &Plan) -> Result<(), Invalid> {
-        match plan.steps().iter().find(|step| !self.0.contains_key(&step.action)) {
-            None => Ok(()),
-            Some(step) => {
+        let named = plan.steps().iter().flat_map(|step| {
+            let undo = step.undo.as_ref().and_then(|undo| undo.action.as_ref()).map(|action| (step, "undo.action", action));
+            std::iter::once((step, "action", &step.action)).chain(undo)
+        });
+        for (step, field, action) in named {
+            if !self.0.contains_key(action) {
                 let known: Vec<_> = self.0.keys().map(ActionName::as_str).collect();
-                Err(Invalid::new(
-                    format!("plan.steps.{}.action", step.name),
-                    format!("there is no action {:?}; known are: {}", step.action.as_str(), known.join(", ")),
-                ))
+                return Err(Invalid::new(
+                    format!("plan.steps.{}.{field}", step.name),
+                    format!("there is no action {:?}; known are: {}", action.as_str(), known.join(", ")),
+                ));
             }
         }
+        Ok(())
     }
 }

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::task::JoinSet;
+use tokio::{sync::Notify, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -24,6 +24,9 @@ use crate::{
 const CLAIM: u32 = 64;
 /// While runs are held, the worker looks for more at most this often: a claim is a transaction, and takes all that is there.
 const BREATH: Duration = Duration::from_millis(3);
+
+/// The runs that are held, and how to tell their drivers of a cancel.
+type Held = HashMap<RunId, (CancellationToken, Arc<Notify>)>;
 
 pub(super) struct Worker {
     pub(super) shared: Arc<Shared>,
@@ -58,7 +61,7 @@ impl Worker {
     async fn work_under(&self, lease: &Lease) {
         let mut changes = self.shared.store.changes();
         let mut runs: JoinSet<RunId> = JoinSet::new();
-        let mut held: HashMap<RunId, CancellationToken> = HashMap::new();
+        let mut held: Held = HashMap::new();
         let mut look = true;
         let mut next_look = tokio::time::Instant::now();
         loop {
@@ -90,7 +93,7 @@ impl Worker {
     }
 
     /// Cancels what is to be cancelled and claims what there is room for. Answers whether there may be more at once.
-    async fn look(&self, lease: &Lease, runs: &mut JoinSet<RunId>, held: &mut HashMap<RunId, CancellationToken>) -> bool {
+    async fn look(&self, lease: &Lease, runs: &mut JoinSet<RunId>, held: &mut Held) -> bool {
         let poll = match self.shared.store.poll(lease.worker).await {
             Ok(poll) => poll,
             Err(error) => {
@@ -99,8 +102,9 @@ impl Worker {
             }
         };
         for run in &poll.cancelling {
-            if let Some(cancel) = held.get(run) {
+            if let Some((cancel, cancelling)) = held.get(run) {
                 cancel.cancel();
+                cancelling.notify_one();
             }
         }
         let room = u32::try_from(self.options.max_runs.saturating_sub(held.len())).unwrap_or(CLAIM).min(CLAIM);
@@ -125,14 +129,16 @@ impl Worker {
             if claim.run.state == RunState::Cancelling {
                 cancel.cancel();
             }
+            let cancelling = Arc::new(Notify::new());
             let signals = RunSignals {
                 cancel: cancel.clone(),
+                cancelling: Arc::clone(&cancelling),
                 draining: self.draining.clone(),
                 stop: self.stop.clone(),
                 lost: lease.lost.child_token(),
                 give_up: lease.lost.clone(),
             };
-            held.insert(id, cancel);
+            held.insert(id, (cancel, cancelling));
             let shared = Arc::clone(&self.shared);
             runs.spawn(async move {
                 drive(shared, claim, signals).await;

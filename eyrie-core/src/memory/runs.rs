@@ -30,6 +30,10 @@ impl State {
             for index in unfinished.into_iter().flatten().chain(reports.into_iter().flatten()) {
                 view.steps.extend(record.steps.get(index).map(|step| (*index, step.clone())));
             }
+            if needs.planned.contains(id) {
+                let planned = record.steps.iter().take_while(|(_, step)| step.parent.is_none());
+                view.steps.extend(planned.map(|(index, step)| (*index, step.clone())));
+            }
             views.insert(*id, view);
         }
         let mut read = |id: &RunId, into: &dyn Fn(&RunRecord, &mut RunView)| {

@@ -67,7 +67,7 @@ pub(super) struct Lease {
 pub(super) struct RunRecord {
     pub(super) run: Run,
     pub(super) steps: BTreeMap<StepIndex, Step>,
-    /// Steps that are pending or running.
+    /// Steps that are pending, running or undoing.
     pub(super) unfinished: BTreeSet<StepIndex>,
     /// Reported ones among them, by name.
     pub(super) unfinished_reports: BTreeMap<StepName, BTreeSet<StepIndex>>,
@@ -94,7 +94,7 @@ impl RunRecord {
 
     pub(super) fn put_step(&mut self, step: Step) {
         let index = step.index;
-        let is_open = matches!(step.state, StepState::Pending | StepState::Running);
+        let is_open = matches!(step.state, StepState::Pending | StepState::Running | StepState::Undoing);
         if is_open {
             self.unfinished.insert(index);
         } else {

@@ -24,12 +24,14 @@ pub use deployment::{Deployment, DeploymentPatch, NewDeployment};
 pub use group::{DeploymentGroup, GroupPatch, NewGroup};
 pub use plan::{
     CrashPolicy, MAX_PARALLEL, MAX_PLAN_BYTES, MAX_PLAN_STEPS, PLAN_VERSION, Plan, PlanHash, PlannedRelease, PlannedStep, RetryPolicy,
+    StopPolicy, UndoPolicy,
 };
 pub use plan_builder::{PlanBuilder, StepBuilder};
 pub use principal::{Principal, PrincipalRef};
 pub use project::{Namespace, NamespaceUid, NewProject, Project, ProjectPatch};
 pub use release::Release;
 pub use run::{Run, RunKind, RunMove, RunRow, RunState};
+pub(crate) use run::{beside, cause};
 pub use run_event::{EventCursor, RunEvent, RunEventBody};
 pub use scope::{NewScope, Scope, ScopePatch};
 pub use service::{Service, ServiceSource};

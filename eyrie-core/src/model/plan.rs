@@ -133,6 +133,39 @@ impl Default for RetryPolicy {
     }
 }
 
+word_enum! {
+    /// What becomes of what was done when a run stops short of its end.
+    #[derive(Default)]
+    pub enum StopPolicy("stop_policy") {
+        /// It stays as it is.
+        #[default]
+        Leave = "leave",
+        /// It is undone: every step that has an undo, and may have had an effect, in the reverse of the order of their needs.
+        Undo = "undo",
+    }
+}
+
+impl StopPolicy {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// How a step is undone. What is missing is as for the step itself.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UndoPolicy {
+    /// The action whose body undoes the step, with the step's parameters. None: the `undo` of the step's own action.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action: Option<ActionName>,
+    /// When to try again. None: as the step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<RetryPolicy>,
+    /// How long one attempt may take, in milliseconds. None: as the step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
+}
+
 /// One planned step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -155,6 +188,23 @@ pub struct PlannedStep {
     pub timeout_ms: Option<u64>,
     /// What a takeover does when the worker died during this step.
     pub on_crash: CrashPolicy,
+    /// How it is undone. None: it has no undo and is left as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undo: Option<UndoPolicy>,
+}
+
+impl PlannedStep {
+    /// The retry policy of the step's undo.
+    #[must_use]
+    pub fn undo_retry(&self) -> RetryPolicy {
+        self.undo.as_ref().and_then(|undo| undo.retry).unwrap_or(self.retry)
+    }
+
+    /// The action whose body or undo undoes the step.
+    #[must_use]
+    pub fn undo_action(&self) -> &ActionName {
+        self.undo.as_ref().and_then(|undo| undo.action.as_ref()).unwrap_or(&self.action)
+    }
 }
 
 /// What a successful run of this plan leaves behind.
@@ -175,6 +225,8 @@ pub struct Plan {
     steps: Vec<PlannedStep>,
     release: Option<PlannedRelease>,
     max_parallel: u32,
+    on_failure: StopPolicy,
+    on_cancel: StopPolicy,
     needs: Vec<Vec<StepIndex>>,
     dependents: Vec<Vec<StepIndex>>,
 }
@@ -188,11 +240,16 @@ pub(super) struct RawPlan {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) release: Option<PlannedRelease>,
     pub(super) max_parallel: u32,
+    #[serde(default, skip_serializing_if = "StopPolicy::is_default")]
+    pub(super) on_failure: StopPolicy,
+    #[serde(default, skip_serializing_if = "StopPolicy::is_default")]
+    pub(super) on_cancel: StopPolicy,
 }
 
 impl From<Plan> for RawPlan {
     fn from(plan: Plan) -> Self {
-        Self { version: plan.version, steps: plan.steps, release: plan.release, max_parallel: plan.max_parallel }
+        let Plan { version, steps, release, max_parallel, on_failure, on_cancel, .. } = plan;
+        Self { version, steps, release, max_parallel, on_failure, on_cancel }
     }
 }
 
@@ -210,17 +267,29 @@ impl TryFrom<RawPlan> for Plan {
             return Err(Invalid::new("plan.max_parallel", format!("must be 1 to {MAX_PARALLEL}")));
         }
         for step in &raw.steps {
-            if step.retry.max_attempts == 0 || step.retry.max_attempts > 1000 {
-                return Err(Invalid::new(format!("plan.steps.{}.retry.max_attempts", step.name), "must be 1 to 1000"));
+            let undo = step.undo.as_ref();
+            for (part, retry, timeout) in [
+                ("", Some(step.retry), step.timeout_ms),
+                ("undo.", undo.and_then(|undo| undo.retry), undo.and_then(|undo| undo.timeout_ms)),
+            ] {
+                if retry.is_some_and(|retry| retry.max_attempts == 0 || retry.max_attempts > 1000) {
+                    return Err(Invalid::new(format!("plan.steps.{}.{part}retry.max_attempts", step.name), "must be 1 to 1000"));
+                }
+                if timeout == Some(0) {
+                    return Err(Invalid::new(format!("plan.steps.{}.{part}timeout_ms", step.name), "must be at least 1"));
+                }
             }
-            if step.timeout_ms == Some(0) {
-                return Err(Invalid::new(format!("plan.steps.{}.timeout_ms", step.name), "must be at least 1"));
+        }
+        for (field, policy) in [("plan.on_failure", raw.on_failure), ("plan.on_cancel", raw.on_cancel)] {
+            if policy == StopPolicy::Undo && raw.steps.iter().all(|step| step.undo.is_none()) {
+                return Err(Invalid::new(field, "is undo, but no step of the plan has an undo"));
             }
         }
         let needs = resolve(&raw.steps)?;
         let dependents = dependents(&needs);
         refuse_cycle(&raw.steps, &needs, &dependents)?;
-        Ok(Self { version: raw.version, steps: raw.steps, release: raw.release, max_parallel: raw.max_parallel, needs, dependents })
+        let RawPlan { version, steps, release, max_parallel, on_failure, on_cancel } = raw;
+        Ok(Self { version, steps, release, max_parallel, on_failure, on_cancel, needs, dependents })
     }
 }
 
@@ -327,6 +396,29 @@ impl Plan {
         self.release.as_ref()
     }
 
+    /// What a failure does to what was done before it.
+    #[must_use]
+    pub fn on_failure(&self) -> StopPolicy {
+        self.on_failure
+    }
+
+    /// What a cancel does to what was done before it.
+    #[must_use]
+    pub fn on_cancel(&self) -> StopPolicy {
+        self.on_cancel
+    }
+
+    /// The step at `index` and all that need it, directly or through others, in order.
+    #[must_use]
+    pub fn downstream(&self, index: StepIndex) -> Vec<StepIndex> {
+        let mut found = std::collections::BTreeSet::from([index]);
+        let mut open = vec![index];
+        while let Some(step) = open.pop() {
+            open.extend(self.dependents(step).iter().copied().filter(|dependent| found.insert(*dependent)));
+        }
+        found.into_iter().collect()
+    }
+
     /// The steps that need nothing, at most [`max_parallel`](Self::max_parallel): what starts with the run.
     #[must_use]
     pub fn first_steps(&self) -> Vec<StepStart> {
@@ -338,6 +430,14 @@ impl Plan {
     #[must_use]
     pub fn start(&self, index: StepIndex) -> StepStart {
         StepStart { index, timeout_ms: self.step(index).and_then(|step| step.timeout_ms) }
+    }
+
+    /// What starting the undo of the step at `index` asks for.
+    #[must_use]
+    pub fn start_undo(&self, index: StepIndex) -> StepStart {
+        let step = self.step(index);
+        let own = step.and_then(|step| step.undo.as_ref()?.timeout_ms);
+        StepStart { index, timeout_ms: own.or_else(|| step?.timeout_ms) }
     }
 
     /// The plan as canonical JSON and the SHA-256 of it.
@@ -390,6 +490,39 @@ mod tests {
         assert_eq!(again.encode().unwrap().0, hash);
         let newer = json.replacen("\"version\":1", "\"version\":9", 1);
         assert!(Plan::decode(&newer).unwrap_err().invalid().unwrap().reason().contains('9'));
+    }
+
+    #[test]
+    fn undo_is_part_of_the_plan() {
+        let plan = Plan::builder()
+            .step("a", "x", |s| s.undo())
+            .step("b", "x", |s| s.needs(["a"]).timeout_seconds(9).undo_with("y").undo_retry(RetryPolicy::exponential(3, Duration::ZERO)))
+            .step("c", "x", |s| s.needs(["b"]))
+            .on_failure(StopPolicy::Undo)
+            .build()
+            .unwrap();
+        let again = Plan::decode(&plan.encode().unwrap().1).unwrap();
+        assert_eq!(again, plan);
+        assert_eq!((again.on_failure(), again.on_cancel()), (StopPolicy::Undo, StopPolicy::Leave));
+        let step = &again.steps()[1];
+        assert_eq!((step.undo_action().as_str(), step.undo_retry().max_attempts), ("y", 3));
+        assert_eq!((again.steps()[0].undo_action().as_str(), again.steps()[0].undo_retry()), ("x", RetryPolicy::NEVER));
+        assert_eq!(again.start_undo(StepIndex::new(1)).timeout_ms, Some(9000), "as the step's own");
+        assert_eq!(again.downstream(StepIndex::new(1)), [1, 2].map(StepIndex::new));
+        let plain = Plan::builder().step("a", "x", |s| s).build().unwrap().encode().unwrap().1;
+        assert!(!plain.contains("undo") && !plain.contains("on_cancel"), "a plan without undo is written as before: {plain}");
+    }
+
+    #[test]
+    fn refuses_an_undo_that_cannot_be() {
+        let field = |plan: PlanBuilder| plan.build().unwrap_err().invalid().unwrap().field().to_owned();
+        let one = || Plan::builder().step("a", "x", |s| s);
+        assert_eq!(field(one().on_failure(StopPolicy::Undo)), "plan.on_failure");
+        assert_eq!(field(one().on_cancel(StopPolicy::Undo)), "plan.on_cancel");
+        assert_eq!(field(Plan::builder().step("a", "x", |s| s.undo_timeout(Duration::ZERO))), "plan.steps.a.undo.timeout_ms");
+        let never = RetryPolicy { max_attempts: 0, ..RetryPolicy::NEVER };
+        assert_eq!(field(Plan::builder().step("a", "x", |s| s.undo_retry(never))), "plan.steps.a.undo.retry.max_attempts");
+        assert_eq!(field(Plan::builder().step("a", "x", |s| s.undo_with("not a name"))), "plan.steps.a.undo.action");
     }
 
     #[test]

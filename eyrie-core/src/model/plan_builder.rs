@@ -6,7 +6,9 @@ use serde_json::Value;
 
 use crate::{
     error::{Invalid, Result},
-    model::{CrashPolicy, MAX_PARALLEL, PLAN_VERSION, Plan, PlannedRelease, PlannedStep, RetryPolicy, plan::RawPlan},
+    model::{
+        CrashPolicy, MAX_PARALLEL, PLAN_VERSION, Plan, PlannedRelease, PlannedStep, RetryPolicy, StopPolicy, UndoPolicy, plan::RawPlan,
+    },
     name::{ActionName, StepName},
 };
 
@@ -16,12 +18,21 @@ pub struct PlanBuilder {
     steps: Vec<PlannedStep>,
     release: Option<PlannedRelease>,
     max_parallel: u32,
+    on_failure: StopPolicy,
+    on_cancel: StopPolicy,
     refused: Option<Invalid>,
 }
 
 impl Default for PlanBuilder {
     fn default() -> Self {
-        Self { steps: Vec::new(), release: None, max_parallel: MAX_PARALLEL, refused: None }
+        Self {
+            steps: Vec::new(),
+            release: None,
+            max_parallel: MAX_PARALLEL,
+            on_failure: StopPolicy::Leave,
+            on_cancel: StopPolicy::Leave,
+            refused: None,
+        }
     }
 }
 
@@ -40,6 +51,7 @@ impl PlanBuilder {
                     retry: RetryPolicy::NEVER,
                     timeout_ms: None,
                     on_crash: CrashPolicy::Rerun,
+                    undo: None,
                 },
                 refused: None,
             });
@@ -66,15 +78,31 @@ impl PlanBuilder {
         self
     }
 
+    /// What a failure does to what was done before it; `leave` unless said otherwise.
+    #[must_use]
+    pub fn on_failure(mut self, policy: StopPolicy) -> Self {
+        self.on_failure = policy;
+        self
+    }
+
+    /// What a cancel does to what was done before it; `leave` unless said otherwise.
+    #[must_use]
+    pub fn on_cancel(mut self, policy: StopPolicy) -> Self {
+        self.on_cancel = policy;
+        self
+    }
+
     /// Checks the whole graph.
     ///
     /// # Errors
-    /// [`Invalid`] names the step and what is wrong: a bad or doubled name, an unknown need, a cycle, too many steps.
+    /// [`Invalid`] names the step and what is wrong: a bad or doubled name, an unknown need, a cycle, too many steps, undo where
+    /// no step has one.
     pub fn build(self) -> Result<Plan> {
         if let Some(invalid) = self.refused {
             return Err(invalid.into());
         }
-        let raw = RawPlan { version: PLAN_VERSION, steps: self.steps, release: self.release, max_parallel: self.max_parallel };
+        let Self { steps, release, max_parallel, on_failure, on_cancel, .. } = self;
+        let raw = RawPlan { version: PLAN_VERSION, steps, release, max_parallel, on_failure, on_cancel };
         Ok(Plan::try_from(raw)?)
     }
 }
@@ -131,5 +159,39 @@ impl StepBuilder {
     pub fn on_crash(mut self, policy: CrashPolicy) -> Self {
         self.step.on_crash = policy;
         self
+    }
+    /// The step can be undone by the `undo` of its own action.
+    #[must_use]
+    pub fn undo(mut self) -> Self {
+        self.undo_policy();
+        self
+    }
+
+    /// The step can be undone by another action, which is given the step's parameters.
+    #[must_use]
+    pub fn undo_with(mut self, action: impl Into<String>) -> Self {
+        match ActionName::new(action) {
+            Ok(action) => self.undo_policy().action = Some(action),
+            Err(invalid) => self.refused = self.refused.or(Some(invalid.under(&format!("plan.steps.{}.undo", self.step.name)))),
+        }
+        self
+    }
+
+    /// The step can be undone; when to try its undo again, if not as the step itself.
+    #[must_use]
+    pub fn undo_retry(mut self, retry: RetryPolicy) -> Self {
+        self.undo_policy().retry = Some(retry);
+        self
+    }
+
+    /// The step can be undone; how long one attempt of its undo may take, if not as long as the step itself.
+    #[must_use]
+    pub fn undo_timeout(mut self, limit: Duration) -> Self {
+        self.undo_policy().timeout_ms = Some(u64::try_from(limit.as_millis()).unwrap_or(u64::MAX));
+        self
+    }
+
+    fn undo_policy(&mut self) -> &mut UndoPolicy {
+        self.step.undo.get_or_insert_default()
     }
 }

@@ -91,13 +91,18 @@ word_enum! {
         UndoFail = "fail its undo",
         /// It is set aside.
         Park = "be parked",
-        /// It is queued again after having been set aside.
-        Unpark = "be resumed",
+        /// It is queued again after having been set aside, or after it failed.
+        Resume = "be resumed",
+        /// It is queued again so that its undo goes on.
+        ResumeUndo = "have its undo resumed",
+        /// A cancel was asked for while nobody held it, and what it did is to be undone.
+        CancelAndUndo = "be cancelled and undone",
     }
 }
 
 impl RunState {
-    /// Whether the run has ended for good.
+    /// Whether the run has ended. One that failed can be resumed, and an undo that failed or was cancelled can be; nothing else
+    /// begins again.
     #[must_use]
     pub const fn is_terminal(self) -> bool {
         matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled | Self::Undone | Self::UndoFailed)
@@ -119,15 +124,17 @@ impl RunState {
             (Self::Queued, M::Claim) => Self::Running,
             (Self::Running | Self::Cancelling | Self::Undoing, M::Claim) => self,
             (Self::Running, M::Wait) => Self::Waiting,
-            (Self::Waiting, M::Wake) | (Self::Parked, M::Unpark) => Self::Queued,
+            (Self::Waiting, M::Wake) | (Self::Parked | Self::Failed, M::Resume) => Self::Queued,
+            (Self::UndoFailed | Self::Cancelled, M::ResumeUndo) => Self::Queued,
             (Self::Running, M::Succeed) => Self::Succeeded,
             (Self::Running, M::Fail) => Self::Failed,
             (Self::Queued | Self::Waiting | Self::Parked, M::RequestCancel) | (Self::Cancelling, M::Cancel) => Self::Cancelled,
             (Self::Running | Self::Undoing | Self::Cancelling, M::RequestCancel) => Self::Cancelling,
-            (Self::Running | Self::Cancelling | Self::UndoFailed, M::Undo) => Self::Undoing,
+            (Self::Queued | Self::Waiting | Self::Parked, M::CancelAndUndo) => Self::Cancelling,
+            (Self::Running | Self::Cancelling, M::Undo) => Self::Undoing,
             (Self::Undoing, M::UndoSucceed) => Self::Undone,
             (Self::Undoing, M::UndoFail) => Self::UndoFailed,
-            (Self::Queued | Self::Running, M::Park) => Self::Parked,
+            (Self::Queued | Self::Running | Self::Undoing, M::Park) => Self::Parked,
             _ => return Err(IllegalTransition { machine: "run", from: self.as_str(), event: run_move.as_str() }),
         })
     }
@@ -179,7 +186,7 @@ pub struct RunRow {
     pub last_seq: u64,
     /// When it was asked for.
     pub queued_at: Timestamp,
-    /// When it was first claimed.
+    /// When it was first claimed; for a run that was resumed after its end: when it was claimed again.
     pub started_at: Option<Timestamp>,
     /// When it ended.
     pub finished_at: Option<Timestamp>,
@@ -219,14 +226,17 @@ impl Run {
         if state.is_terminal() {
             self.row.finished_at = Some(now);
             self.row.ready = false;
+        } else if self.row.finished_at.take().is_some() {
+            // It begins again: until it is claimed, cancelling it changes nothing but the run.
+            self.row.started_at = None;
         }
         if !state.is_held() {
             self.row.worker_id = None;
         }
         if run_move == RunMove::Claim {
             self.row.started_at.get_or_insert(now);
-        } else if run_move != RunMove::Cancel || !message.is_empty() {
-            // Who asked for a cancel, and why, stays when the cancel is complete.
+        } else if !matches!(run_move, RunMove::Cancel | RunMove::Undo) || !message.is_empty() {
+            // Who asked for a cancel, and why, stays when the cancel is complete, or goes on with an undo.
             self.row.message.clear();
             self.row.message.extend(message.chars().take(crate::model::MAX_STEP_MESSAGE));
         }
@@ -234,9 +244,30 @@ impl Run {
     }
 }
 
+/// What stands between the reason why a run is undone and what is said of the undo.
+const BESIDE: &str = "; undo: ";
+
+/// Why the run is undone, without what was last said of the undo.
+pub(crate) fn cause(message: &str) -> &str {
+    message.rfind(BESIDE).map_or(message, |place| &message[..place])
+}
+
+/// The reason why a run is undone, with something new to say of the undo beside it.
+pub(crate) fn beside(message: &str, said: &str) -> String {
+    format!("{}{BESIDE}{said}", cause(message))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_said_of_the_undo_stands_beside_the_cause() {
+        let failed = beside("step \"b\" failed: exit code 1", "step \"a\": no answer");
+        assert_eq!(failed, "step \"b\" failed: exit code 1; undo: step \"a\": no answer");
+        assert_eq!(cause(&beside(&failed, "retried by alice")), "step \"b\" failed: exit code 1");
+        assert_eq!(cause("cancelled by bob"), "cancelled by bob");
+    }
 
     /// Every state against every move: what is legal is listed here once more, by hand.
     #[test]
@@ -246,7 +277,7 @@ mod tests {
             for &run_move in RunMove::ALL {
                 if let Ok(next) = state.next(run_move) {
                     legal.push(format!("{state} {run_move} -> {next}"));
-                    assert!(!state.is_terminal() || (state, run_move) == (RunState::UndoFailed, RunMove::Undo), "{state} {run_move}");
+                    assert!(!state.is_terminal() || next == RunState::Queued, "what has ended only ever queues again: {state} {run_move}");
                 }
             }
         }

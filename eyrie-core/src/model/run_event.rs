@@ -67,7 +67,7 @@ pub enum RunEventBody {
 }
 
 impl RunEvent {
-    /// Whether this is the run's last event.
+    /// Whether the run ended with this event. It is its last one, unless somebody resumed it (or its undo) afterwards.
     #[must_use]
     pub fn is_final(&self) -> bool {
         matches!(&self.body, RunEventBody::Run { state, .. } if state.is_terminal())

@@ -74,7 +74,7 @@ word_enum! {
         Skipped = "skipped",
         /// Stopped by a cancel.
         Cancelled = "cancelled",
-        /// Its undo executes.
+        /// Its undo executes, or waits for its next attempt.
         Undoing = "undoing",
         /// Undone.
         Undone = "undone",
@@ -106,10 +106,22 @@ word_enum! {
         UndoSucceed = "finish its undo",
         /// The undo failed for the last time.
         UndoFail = "fail its undo",
+        /// The undo is to begin again: after a pause, after its worker went away, or because somebody wants it.
+        UndoRetry = "have its undo retried",
+        /// Somebody says that it counts as undone.
+        UndoSkip = "have its undo skipped",
+        /// It is to begin anew in a run that is resumed after its end.
+        Reset = "be reset",
     }
 }
 
 impl StepState {
+    /// Whether its undo has begun, however that went on.
+    #[must_use]
+    pub const fn is_undo(self) -> bool {
+        matches!(self, Self::Undoing | Self::Undone | Self::UndoFailed)
+    }
+
     /// Whether nothing more will happen to the step in the course of a normal run.
     #[must_use]
     pub const fn is_terminal(self) -> bool {
@@ -129,7 +141,10 @@ impl StepState {
             (Self::Running, M::Retry | M::Interrupt) => Self::Pending,
             (Self::Pending, M::Skip) => Self::Skipped,
             (Self::Pending | Self::Running, M::Cancel) => Self::Cancelled,
-            (Self::Succeeded | Self::Failed | Self::Cancelled | Self::UndoFailed, M::Undo) => Self::Undoing,
+            (Self::Succeeded | Self::Failed | Self::Cancelled | Self::Undoing, M::Undo) => Self::Undoing,
+            (Self::Undoing | Self::UndoFailed, M::UndoRetry) => Self::Undoing,
+            (Self::UndoFailed, M::UndoSkip) => Self::Undone,
+            (Self::Failed | Self::Skipped | Self::Cancelled, M::Reset) => Self::Pending,
             (Self::Undoing, M::UndoSucceed) => Self::Undone,
             (Self::Undoing, M::UndoFail) => Self::UndoFailed,
             _ => return Err(IllegalTransition { machine: "step", from: self.as_str(), event: step_move.as_str() }),
@@ -194,8 +209,13 @@ pub struct StepRow {
     pub parent: Option<StepIndex>,
     /// The state.
     pub state: StepState,
-    /// 0 before the first start, then counting up. For a reported step: the attempt of its parent.
+    /// 0 before the first start, then counting up with every start of the step or of its undo. For a reported step: the attempt of
+    /// its parent.
     pub attempt: u32,
+    /// How many attempts were made before its undo began, before it was reset, or before its undo was retried by hand: retry
+    /// policies count from here.
+    #[serde(skip)]
+    pub attempts_before: u32,
     /// What it last said, at most [`MAX_STEP_MESSAGE`] characters.
     pub message: String,
     /// What it produced.
@@ -211,6 +231,12 @@ pub struct StepRow {
     /// What a takeover needs to find what this attempt left running (for a script: its process).
     #[serde(skip)]
     pub handle: Option<Value>,
+    /// What a body kept for the undo of its step; the latest that any attempt kept.
+    #[serde(skip)]
+    pub undo_data: Option<Value>,
+    /// The state it was in when its undo began.
+    #[serde(skip)]
+    pub undo_from: Option<StepState>,
     /// How many steps it has reported so far, over all attempts.
     #[serde(skip)]
     pub reported: u32,
@@ -236,6 +262,7 @@ impl Step {
                 parent,
                 state: StepState::Pending,
                 attempt: 0,
+                attempts_before: 0,
                 message: String::new(),
                 output: None,
                 started_at: None,
@@ -243,6 +270,8 @@ impl Step {
                 next_attempt_at: None,
                 deadline_at: None,
                 handle: None,
+                undo_data: None,
+                undo_from: None,
                 reported: 0,
             },
         }
@@ -266,16 +295,37 @@ impl Step {
 
     /// Makes `step_move` at `now`; times and the attempt follow.
     pub(crate) fn advance(&mut self, step_move: StepMove, message: &str, now: Timestamp) -> Result<(), IllegalTransition> {
-        self.row.state = self.row.state.next(step_move)?;
+        let before = self.row.state;
+        self.row.state = before.next(step_move)?;
         match step_move {
-            StepMove::Start => {
+            StepMove::Start | StepMove::Undo => {
+                if before.is_undo() != self.row.state.is_undo() {
+                    self.row.undo_from = Some(before);
+                    self.row.attempts_before = self.row.attempt;
+                }
                 self.row.attempt += 1;
                 self.row.started_at = Some(now);
                 self.row.finished_at = None;
                 self.row.next_attempt_at = None;
                 self.row.handle = None;
             }
-            StepMove::Undo => {}
+            StepMove::Reset => {
+                self.row.attempts_before = self.row.attempt;
+                self.row.finished_at = None;
+            }
+            StepMove::UndoRetry => {
+                if before == StepState::UndoFailed {
+                    self.row.attempts_before = self.row.attempt;
+                }
+                self.row.finished_at = Some(now);
+                self.row.deadline_at = None;
+                self.row.next_attempt_at = Some(now);
+            }
+            StepMove::UndoFail | StepMove::UndoSucceed => {
+                self.row.finished_at = Some(now);
+                self.row.deadline_at = None;
+                self.row.next_attempt_at = None;
+            }
             _ => {
                 self.row.finished_at = Some(now);
                 self.row.deadline_at = None;
@@ -285,9 +335,39 @@ impl Step {
         Ok(())
     }
 
+    /// Whether a body of it executes: its own, or that of its undo. An undo that waits for its next attempt says since when it may
+    /// begin.
+    pub(crate) fn has_body(&self) -> bool {
+        match self.row.state {
+            StepState::Running => true,
+            StepState::Undoing => self.row.next_attempt_at.is_none(),
+            _ => false,
+        }
+    }
+
     /// Sets the message, cut to [`MAX_STEP_MESSAGE`] characters.
     pub(crate) fn say(&mut self, message: &str) {
         self.row.message.clear();
         self.row.message.extend(message.chars().take(MAX_STEP_MESSAGE));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every state of a planned step against every move: what is legal is listed here once more, by hand.
+    #[test]
+    fn the_machine_has_these_moves_and_no_others() {
+        let mut legal = Vec::new();
+        for &state in StepState::ALL {
+            for &step_move in StepMove::ALL {
+                if let Ok(next) = state.next(step_move) {
+                    legal.push(format!("{state} {step_move} -> {next}"));
+                }
+            }
+        }
+        let golden = include_str!("step_moves.txt");
+        assert_eq!(legal.join("\n"), golden.trim_end());
     }
 }

@@ -1,4 +1,4 @@
-//! Runs: started, looked at, cancelled, resumed.
+//! Runs: started, looked at, cancelled, resumed, undone.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::{
     deployment_type::PlanRequest,
     error::{Error, ErrorKind, Invalid, Result},
     id::{DeploymentId, RunId},
-    model::{Deployment, Plan, Principal, PrincipalRef, Run, RunKind, RunRow, RunState, Step, StepIndex, StepState},
+    model::{Deployment, Plan, Principal, PrincipalRef, Run, RunKind, RunRow, RunState, Step, StepIndex, StepState, StopPolicy},
     name::{Origin, StepName},
     platform::{Acting, Resource},
     store::{Change, Command, Enqueue, LogChunk, Page, PageRequest, RequestKey, RunFilter},
@@ -132,22 +132,77 @@ impl Acting {
         }
     }
 
-    /// Asks for a run to be cancelled. Durable when it returns; the run is `cancelled` when everything has stopped.
+    /// Starts a run with the plan, kind and context of another one. Durable when it returns.
+    ///
+    /// # Errors
+    /// `Invalid` names the step whose action this program no longer knows; `Conflict` when the request key was used for something
+    /// else.
+    pub async fn rerun_run(&self, id: RunId, request_key: Option<String>) -> Result<Run> {
+        let run = self.run_for(id, Permission::RunStart).await?;
+        let deployment = self.store().deployment(run.deployment_id).await?;
+        let plan = self.store().plan(run.plan_hash).await?;
+        let start = StartRun { kind: run.kind, context: (*run.context).clone(), request_key };
+        self.enqueue(&deployment, plan, start).await
+    }
+
+    /// Asks for a run to be cancelled. Durable when it returns; the run is `cancelled` when everything has stopped, or `undone` when
+    /// its plan says so. Of a run that is being undone the undo is cancelled.
     ///
     /// # Errors
     /// `IllegalTransition` when it has ended.
     pub async fn cancel_run(&self, id: RunId, reason: &str) -> Result<RunView> {
+        let run = self.run_for(id, Permission::RunCancel).await?;
         let reason = self.because("cancelled", reason);
-        self.command(id, Permission::RunCancel, Change::RequestCancel { reason }).await
+        // A plan that this program cannot read must not keep anybody from cancelling.
+        let undoes = self.store().plan(run.plan_hash).await.is_ok_and(|plan| plan.on_cancel() == StopPolicy::Undo);
+        let change = if undoes { Change::CancelAndUndo { reason } } else { Change::RequestCancel { reason } };
+        self.command(run, Permission::RunCancel, change).await
     }
 
-    /// Lets a parked run go on.
+    /// Lets a parked run go on, or continues a failed one: what succeeded stays, all else begins anew, as further attempts. A failed
+    /// run had left its deployment to others, and queues again; it keeps its id and the place that the time of its asking gives it,
+    /// and its events go on where they ended. Whoever followed it to its end follows it anew.
     ///
     /// # Errors
-    /// `IllegalTransition` when it is not parked.
+    /// `IllegalTransition` when it is neither parked nor failed.
     pub async fn resume_run(&self, id: RunId, reason: &str) -> Result<RunView> {
+        let run = self.run_for(id, Permission::RunResume).await?;
         let reason = self.because("resumed", reason);
-        self.command(id, Permission::RunResume, Change::Resume { reason }).await
+        self.command(run, Permission::RunResume, Change::Resume { reason }).await
+    }
+
+    /// Tries one failed step of a failed run again, with all that depends on it, and nothing else. The run succeeds if that was all
+    /// that was missing, and else fails again.
+    ///
+    /// # Errors
+    /// `IllegalTransition` when the run or the step has not failed; `NotFound` when the run has no such planned step.
+    pub async fn retry_step(&self, id: RunId, step: StepIndex, reason: &str) -> Result<RunView> {
+        let run = self.run_for(id, Permission::RunResume).await?;
+        let plan = self.store().plan(run.plan_hash).await?;
+        let Some(planned) = plan.step(step) else { return Err(Error::not_found("step")) };
+        let reason = self.because(&format!("step {:?} retried", planned.name.as_str()), reason);
+        let dependents = plan.downstream(step).into_iter().filter(|one| *one != step).collect();
+        self.command(run, Permission::RunResume, Change::RetryStep { step, dependents, reason }).await
+    }
+
+    /// Tries every undo of the run that failed, or was cancelled, again, and goes on with what it kept waiting.
+    ///
+    /// # Errors
+    /// `IllegalTransition` when the run has ended in no such way.
+    pub async fn retry_undo(&self, id: RunId, reason: &str) -> Result<RunView> {
+        let run = self.run_for(id, Permission::RunUndo).await?;
+        let reason = self.because("retried", reason);
+        self.command(run, Permission::RunUndo, Change::RetryUndo { reason }).await
+    }
+
+    /// Has a step whose undo failed count as undone, and goes on with the undo of the others.
+    ///
+    /// # Errors
+    /// `IllegalTransition` when the undo of the step has not failed, or the run has not ended.
+    pub async fn skip_undo(&self, id: RunId, step: StepIndex, reason: &str) -> Result<RunView> {
+        let run = self.run_for(id, Permission::RunUndo).await?;
+        let reason = self.because("skipped", reason);
+        self.command(run, Permission::RunUndo, Change::SkipUndo { step, reason }).await
     }
 
     /// A piece of the run's log, from behind `offset`.
@@ -172,9 +227,9 @@ impl Acting {
         if reason.is_empty() { format!("{what} by {by}") } else { format!("{what} by {by}: {reason}") }
     }
 
-    /// Carries out a change to the run, for whoever has the permission on it.
-    async fn command(&self, id: RunId, permission: Permission, change: Change) -> Result<RunView> {
-        let run = self.run_for(id, permission).await?;
+    /// Carries out a change to the run, for somebody who has the permission on it.
+    async fn command(&self, run: Run, permission: Permission, change: Change) -> Result<RunView> {
+        let id = run.id;
         let audit = self.allowed(permission.as_str(), format!("run {id}"), Some(run.project_id));
         let command = Command { audit: Some(Box::new(audit)), ..Command::unfenced(id, change) };
         self.eyrie.0.engine.command(command).await?;

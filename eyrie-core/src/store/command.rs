@@ -60,7 +60,7 @@ pub enum Change {
     Advance {
         /// Steps whose body has ended.
         settle: Vec<Settle>,
-        /// Steps whose body is to begin.
+        /// Steps whose body is to begin; of a run that is being undone (also by this very command): whose undo is to begin.
         start: Vec<StepStart>,
         /// What becomes of the run.
         end: Option<End>,
@@ -90,13 +90,50 @@ pub enum Change {
         /// The handle.
         handle: Value,
     },
+    /// What the undo of this step will need. Kept over attempts until another is kept. Writes no event.
+    SaveUndo {
+        /// The step.
+        step: StepIndex,
+        /// The attempt.
+        attempt: u32,
+        /// The data.
+        data: Value,
+    },
     /// Somebody wants the run to stop.
     RequestCancel {
         /// Who and why, for a person.
         reason: String,
     },
-    /// Somebody wants a parked run to go on.
+    /// Somebody wants the run to stop, and its plan says that a cancel undoes what was done. A run that nobody holds is given to a
+    /// worker once more if it has begun; one that has its undo behind it, or under way, is cancelled without another.
+    CancelAndUndo {
+        /// Who and why, for a person.
+        reason: String,
+    },
+    /// Somebody wants a parked run to go on, or a failed one to be continued from where it stopped: what succeeded stays, all other
+    /// planned steps are to begin anew, and the run queues again at the place that the time of its asking gives it.
     Resume {
+        /// Who and why, for a person.
+        reason: String,
+    },
+    /// Somebody wants one failed step of a failed run to be tried again, with what depends on it, and nothing else.
+    RetryStep {
+        /// The failed step.
+        step: StepIndex,
+        /// The steps that need it, directly or through others.
+        dependents: Vec<StepIndex>,
+        /// Who and why, for a person.
+        reason: String,
+    },
+    /// Somebody wants an undo that failed, or was cancelled, to go on: all undos that failed are tried again.
+    RetryUndo {
+        /// Who and why, for a person.
+        reason: String,
+    },
+    /// Somebody says that a step whose undo failed counts as undone; the undo of the run goes on without it.
+    SkipUndo {
+        /// The step.
+        step: StepIndex,
         /// Who and why, for a person.
         reason: String,
     },
@@ -115,12 +152,12 @@ pub struct Settle {
     pub message: String,
 }
 
-/// How a body ended.
+/// How a body ended: a step's own, or that of its undo.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Settlement {
     /// It succeeded.
     Succeeded {
-        /// What it produced.
+        /// What it produced. An undo produces nothing.
         output: Option<Value>,
     },
     /// It failed for the last time.
@@ -130,7 +167,7 @@ pub enum Settlement {
         /// The pause.
         pause: Duration,
     },
-    /// It was stopped by a cancel.
+    /// It was stopped by a cancel. An undo that was stopped has failed.
     Cancelled,
     /// Its worker went away in the middle; it is to begin again.
     Interrupted,
@@ -152,6 +189,18 @@ pub enum End {
     /// Everything has stopped after a cancel; what has not begun is skipped.
     Cancel {
         /// Why.
+        message: String,
+    },
+    /// Everything has stopped, and what was done is to be undone, beginning with `start`. What has not begun is skipped.
+    Undo {
+        /// The failure that is the cause. None: a cancel, whose message stays.
+        failure: Option<String>,
+    },
+    /// All that was to be undone is undone. The message that says why the run is undone stays.
+    UndoSucceed,
+    /// Some of what was to be undone could not be.
+    UndoFail {
+        /// Which, and why.
         message: String,
     },
     /// Set aside until somebody decides.

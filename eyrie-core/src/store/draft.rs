@@ -9,13 +9,19 @@ use crate::{
     clock::{Timestamp, later},
     error::IllegalTransition,
     id::{ReleaseId, WorkerId},
-    model::{PlannedRelease, Release, Run, RunEvent, RunEventBody, RunMove, RunState, Step, StepIndex, StepMove, StepStart, StepState},
+    model::{
+        PlannedRelease, Release, Run, RunEvent, RunEventBody, RunMove, RunState, Step, StepIndex, StepMove, StepStart, StepState, beside,
+        cause,
+    },
     name::StepName,
     store::{Change, End, EventRow, Outcome, RecordError, RunView, Settle, Settlement, StepReport},
 };
 
 /// The most steps that the scripts of one run may report.
 pub const MAX_REPORTED_STEPS: u32 = 10_000;
+
+/// The most that a body may keep for the undo of its step, as JSON in bytes.
+pub const MAX_UNDO_DATA: usize = 256 * 1024;
 
 /// One command's changes, kept apart until it is known to be legal as a whole.
 pub(super) struct Draft<'a> {
@@ -56,10 +62,31 @@ impl<'a> Draft<'a> {
                 let step = self.running(*step, Some(*attempt))?;
                 step.row_mut().handle = Some(handle.clone());
             }
-            Change::RequestCancel { reason } => self.request_cancel(reason)?,
-            Change::Resume { reason } => {
-                self.move_run(RunMove::Unpark, reason)?;
+            Change::SaveUndo { step, attempt, data } => {
+                if data.to_string().len() > MAX_UNDO_DATA {
+                    return Err(RecordError::Limit(format!("a step can keep at most {MAX_UNDO_DATA} bytes for its undo")));
+                }
+                let step = self.running(*step, Some(*attempt))?;
+                step.row_mut().undo_data = Some(data.clone());
+            }
+            Change::RequestCancel { reason } => self.request_cancel(reason, false)?,
+            Change::CancelAndUndo { reason } => self.request_cancel(reason, true)?,
+            Change::Resume { reason } if self.run.state == RunState::Parked => {
+                let is_undo = !self.planned_where(|step| step.state.is_undo()).is_empty();
+                let said = if is_undo { beside(&self.run.message, reason) } else { reason.clone() };
+                self.move_run(RunMove::Resume, &said)?;
                 self.run.row_mut().ready = true;
+            }
+            Change::Resume { reason } => {
+                let stopped = |step: &Step| matches!(step.state, StepState::Failed | StepState::Skipped | StepState::Cancelled);
+                let again = self.planned_where(stopped);
+                self.reset(again, RunMove::Resume, reason)?;
+            }
+            Change::RetryStep { step, dependents, reason } => self.retry_step(*step, dependents, reason)?,
+            Change::RetryUndo { reason } => self.retry_undo(reason)?,
+            Change::SkipUndo { step, reason } => {
+                self.move_step(*step, StepMove::UndoSkip, reason)?;
+                self.queue_again(RunMove::ResumeUndo, &beside(&self.run.message, reason))?;
             }
         }
         Ok(())
@@ -82,7 +109,7 @@ impl<'a> Draft<'a> {
             return Err(IllegalTransition { machine: "run", from: self.run.state.as_str(), event: "have a step go on" }.into());
         }
         let step = self.step(index)?;
-        if step.state == StepState::Running && attempt.is_none_or(|attempt| attempt == step.attempt) {
+        if step.has_body() && attempt.is_none_or(|attempt| attempt == step.attempt) {
             Ok(step)
         } else {
             Err(IllegalTransition { machine: "step", from: step.state.as_str(), event: "go on in that attempt" }.into())
@@ -123,9 +150,10 @@ impl<'a> Draft<'a> {
         for one in settle {
             self.settle(one)?;
         }
-        if self.run.state == RunState::Running {
+        let undoes = matches!(end, Some(End::Undo { .. }));
+        if self.run.state == RunState::Running && !undoes {
             for one in start {
-                self.start(*one)?;
+                self.start(*one, StepMove::Start)?;
             }
         }
         match end {
@@ -133,25 +161,50 @@ impl<'a> Draft<'a> {
             Some(End::HandBack) => self.run.row_mut().worker_id = None,
             Some(End::Cancel { message }) => self.end_without_success(RunMove::Cancel, message)?,
             // A cancel that came first wins: the run goes on cancelling, and its holder sees that in the answer.
+            Some(End::Undo { failure: None }) => self.begin_undo(RunState::Cancelling, "")?,
             Some(_) if self.run.state == RunState::Cancelling => {}
+            Some(End::Undo { failure: Some(message) }) => self.begin_undo(RunState::Running, message)?,
+            Some(End::UndoSucceed) => {
+                let cause = cause(&self.run.message).to_owned();
+                self.move_run(RunMove::UndoSucceed, &cause)?;
+            }
+            Some(End::UndoFail { message }) => {
+                self.move_run(RunMove::UndoFail, &beside(&self.run.message, message))?;
+                self.outcome = Some(self.outcome(false, None));
+            }
             Some(End::Succeed { release }) => self.succeed(release.as_ref())?,
             Some(End::Fail { message }) => self.end_without_success(RunMove::Fail, message)?,
+            Some(End::Park { message }) if self.run.state == RunState::Undoing => {
+                self.move_run(RunMove::Park, &beside(&self.run.message, message))?;
+            }
             Some(End::Park { message }) => self.move_run(RunMove::Park, message)?,
+        }
+        if self.run.state == RunState::Undoing {
+            for one in start {
+                self.start_undo(*one)?;
+            }
+            // Whoever claims the run later can tell by its steps that its undo has begun.
+            if undoes && start.is_empty() {
+                return Err(illegal_run(&self.run, "be undone without a step to begin with"));
+            }
         }
         Ok(())
     }
 
     fn settle(&mut self, settle: &Settle) -> Result<(), RecordError> {
         let step = self.running(settle.step, Some(settle.attempt))?;
-        let step_move = match &settle.how {
-            Settlement::Succeeded { output } => {
+        let step_move = match (&settle.how, step.state) {
+            (Settlement::Succeeded { .. }, StepState::Undoing) => StepMove::UndoSucceed,
+            (Settlement::Failed | Settlement::Cancelled, StepState::Undoing) => StepMove::UndoFail,
+            (Settlement::Retry { .. } | Settlement::Interrupted, StepState::Undoing) => StepMove::UndoRetry,
+            (Settlement::Succeeded { output }, _) => {
                 step.row_mut().output.clone_from(output);
                 StepMove::Succeed
             }
-            Settlement::Failed => StepMove::Fail,
-            Settlement::Retry { .. } => StepMove::Retry,
-            Settlement::Cancelled => StepMove::Cancel,
-            Settlement::Interrupted => StepMove::Interrupt,
+            (Settlement::Failed, _) => StepMove::Fail,
+            (Settlement::Retry { .. }, _) => StepMove::Retry,
+            (Settlement::Cancelled, _) => StepMove::Cancel,
+            (Settlement::Interrupted, _) => StepMove::Interrupt,
         };
         self.settle_reports(settle)?;
         self.move_step(settle.step, step_move, &settle.message)?;
@@ -188,9 +241,17 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
-    fn start(&mut self, start: StepStart) -> Result<(), RecordError> {
+    fn start_undo(&mut self, start: StepStart) -> Result<(), RecordError> {
+        let step = self.step(start.index)?;
+        if step.parent.is_some() || step.attempt == 0 || step.has_body() {
+            return Err(IllegalTransition { machine: "step", from: step.state.as_str(), event: StepMove::Undo.as_str() }.into());
+        }
+        self.start(start, StepMove::Undo)
+    }
+
+    fn start(&mut self, start: StepStart, step_move: StepMove) -> Result<(), RecordError> {
         let deadline = start.timeout_ms.map(|ms| later(self.now, std::time::Duration::from_millis(ms)));
-        self.move_step(start.index, StepMove::Start, "")?;
+        self.move_step(start.index, step_move, "")?;
         let step = self.step(start.index)?;
         step.row_mut().deadline_at = deadline;
         let attempt = step.attempt;
@@ -222,6 +283,10 @@ impl<'a> Draft<'a> {
         for index in rest {
             self.move_step(index, StepMove::Skip, "")?;
         }
+        let undos: Vec<_> = self.unfinished_where(|step| step.state == StepState::Undoing && !step.has_body()).collect();
+        for index in undos {
+            self.move_step(index, StepMove::UndoFail, "its undo was cancelled")?;
+        }
         let began = self.run.started_at.is_some();
         self.move_run(run_move, message)?;
         if began {
@@ -230,29 +295,106 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
-    fn request_cancel(&mut self, reason: &str) -> Result<(), RecordError> {
+    /// The run is to be undone after what it must be in now: `running` after a failure, `cancelling` after a cancel.
+    fn begin_undo(&mut self, from: RunState, message: &str) -> Result<(), RecordError> {
+        if self.run.state != from {
+            return Err(illegal_run(&self.run, RunMove::Undo.as_str()));
+        }
+        let rest: Vec<_> = self.unfinished_where(|step| step.state == StepState::Pending).collect();
+        for index in rest {
+            // What was begun before, and was to begin again, may have had an effect.
+            let (begun, said) = self.step(index).map(|step| (step.attempt > 0 && step.parent.is_none(), step.message.clone()))?;
+            if begun {
+                self.move_step(index, StepMove::Cancel, &said)?;
+            } else {
+                self.move_step(index, StepMove::Skip, "")?;
+            }
+        }
+        self.move_run(RunMove::Undo, message)
+    }
+
+    /// Asks for a cancel. A run that a worker holds is stopped by it. One that nobody holds is cancelled at once, unless it has begun,
+    /// still has its deployment's turn, and is to be undone first: a worker does that.
+    fn request_cancel(&mut self, reason: &str, undo: bool) -> Result<(), RecordError> {
         if self.run.state == RunState::Cancelling {
             return Ok(());
         }
-        if self.run.state.next(RunMove::RequestCancel)? == RunState::Cancelled {
-            self.end_without_success(RunMove::RequestCancel, reason)
-        } else {
-            self.move_run(RunMove::RequestCancel, reason)
+        let is_undo = self.run.state == RunState::Undoing || !self.planned_where(|step| step.state.is_undo()).is_empty();
+        let reason = if is_undo { beside(&self.run.message, reason) } else { reason.to_owned() };
+        if self.run.state.next(RunMove::RequestCancel)? != RunState::Cancelled {
+            return self.move_run(RunMove::RequestCancel, &reason);
         }
+        let has_turn = self.run.state != RunState::Queued || self.run.ready;
+        if undo && !is_undo && has_turn && self.run.started_at.is_some() {
+            self.run.row_mut().ready = false;
+            return self.move_run(RunMove::CancelAndUndo, &reason);
+        }
+        self.end_without_success(RunMove::RequestCancel, &reason)
+    }
+
+    /// What a failed run did not do is to be done after all.
+    fn reset(&mut self, steps: Vec<StepIndex>, run_move: RunMove, reason: &str) -> Result<(), RecordError> {
+        self.run.state.next(run_move)?;
+        for index in steps {
+            self.move_step(index, StepMove::Reset, "")?;
+        }
+        self.queue_again(run_move, reason)
+    }
+
+    fn retry_step(&mut self, step: StepIndex, dependents: &[StepIndex], reason: &str) -> Result<(), RecordError> {
+        if self.run.state != RunState::Failed {
+            return Err(illegal_run(&self.run, "have a step tried again"));
+        }
+        let failed = self.step(step)?;
+        if failed.state != StepState::Failed || failed.parent.is_some() {
+            return Err(IllegalTransition { machine: "step", from: failed.state.as_str(), event: "be tried again" }.into());
+        }
+        let stopped = |step: &Step| matches!(step.state, StepState::Failed | StepState::Skipped | StepState::Cancelled);
+        let again = self.planned_where(|one| one.index == step || (dependents.contains(&one.index) && stopped(one)));
+        // Others that failed stay so: they do not stop what is tried now, but the run cannot succeed.
+        for other in self.planned_where(|one| one.state == StepState::Failed && !again.contains(&one.index)) {
+            let other = self.step(other)?.row_mut();
+            other.attempts_before = other.attempt;
+        }
+        self.reset(again, RunMove::Resume, reason)
+    }
+
+    fn retry_undo(&mut self, reason: &str) -> Result<(), RecordError> {
+        self.run.state.next(RunMove::ResumeUndo)?;
+        let failed = self.planned_where(|step| step.state == StepState::UndoFailed);
+        if failed.is_empty() {
+            return Err(illegal_run(&self.run, RunMove::ResumeUndo.as_str()));
+        }
+        for index in failed {
+            self.move_step(index, StepMove::UndoRetry, "")?;
+        }
+        self.queue_again(RunMove::ResumeUndo, &beside(&self.run.message, reason))
+    }
+
+    /// Queues a run that had ended. Its deployment went on without it, so that it may have to wait for its turn.
+    fn queue_again(&mut self, run_move: RunMove, message: &str) -> Result<(), RecordError> {
+        self.move_run(run_move, message)?;
+        self.freed = true;
+        Ok(())
     }
 
     fn outcome(&self, succeeded: bool, release: Option<(Release, bool)>) -> Outcome {
         Outcome { run_id: self.run.id, deployment_id: self.run.deployment_id, kind: self.run.kind, succeeded, release }
     }
 
-    /// Places of the steps that are pending or running (as this command has them so far) and fit.
+    /// Places of the planned steps (as this command has them so far) that fit.
+    fn planned_where(&self, fits: impl Fn(&Step) -> bool) -> Vec<StepIndex> {
+        let current = |(index, step)| self.steps.get(index).unwrap_or(step);
+        let all = self.view.steps.iter().map(current);
+        all.filter(|step| step.parent.is_none() && fits(step)).map(|step| step.index).collect()
+    }
+
+    /// Places of the steps that are pending, running or undoing (as this command has them so far) and fit.
     fn unfinished_where(&self, fits: impl Fn(&Step) -> bool) -> impl Iterator<Item = StepIndex> {
         let current = |index: &StepIndex| self.steps.get(index).or_else(|| self.view.steps.get(index));
         let all: BTreeSet<_> = self.view.steps.keys().chain(self.steps.keys()).copied().collect();
-        let fitting: Vec<_> = all
-            .into_iter()
-            .filter(|index| current(index).is_some_and(|step| matches!(step.state, StepState::Pending | StepState::Running) && fits(step)))
-            .collect();
+        let fitting: Vec<_> =
+            all.into_iter().filter(|index| current(index).is_some_and(|step| is_unfinished(step) && fits(step))).collect();
         fitting.into_iter()
     }
 
@@ -292,10 +434,11 @@ impl<'a> Draft<'a> {
     fn report(&mut self, report: &StepReport) -> Result<(), RecordError> {
         let parent = match report.parent {
             Some(parent) => parent,
-            None => self
-                .unfinished_where(|step| step.parent.is_none() && step.state == StepState::Running)
-                .next()
-                .ok_or(IllegalTransition { machine: "run", from: self.run.state.as_str(), event: "take a report" })?,
+            None => self.unfinished_where(|step| step.parent.is_none() && step.has_body()).next().ok_or(IllegalTransition {
+                machine: "run",
+                from: self.run.state.as_str(),
+                event: "take a report",
+            })?,
         };
         let attempt = self.running(parent, None)?.attempt;
         let fits = |step: &Step| step.parent == Some(parent) && step.attempt == attempt && step.name == report.name;
@@ -321,6 +464,14 @@ impl<'a> Draft<'a> {
     }
 }
 
+fn is_unfinished(step: &Step) -> bool {
+    matches!(step.state, StepState::Pending | StepState::Running | StepState::Undoing)
+}
+
+fn illegal_run(run: &Run, event: &'static str) -> RecordError {
+    IllegalTransition { machine: "run", from: run.state.as_str(), event }.into()
+}
+
 fn step_body(step: &Step) -> RunEventBody {
     RunEventBody::Step {
         index: step.index,
@@ -332,7 +483,8 @@ fn step_body(step: &Step) -> RunEventBody {
     }
 }
 
-/// Gives the run to a worker: a later epoch, the new holder, and on its first claim its first steps running. Returns the events.
+/// Gives the run to a worker: a later epoch, the new holder, and on its first claim its first steps running. A run that was queued
+/// again so that its undo goes on is undoing again. Returns the events.
 ///
 /// # Errors
 /// When the run is in no state to be claimed, or a step is missing.
@@ -340,17 +492,22 @@ pub fn claim(run: &mut Run, steps: &mut [Step], worker: WorkerId, now: Timestamp
     let is_first = run.epoch == 0;
     let mut view = RunView::new(run.clone());
     view.steps = steps.iter().map(|step| (step.index, step.clone())).collect();
+    let taken_over = run.state.is_held();
+    let is_undo = !taken_over && steps.iter().any(|step| step.parent.is_none() && step.state.is_undo());
     let mut draft = Draft::of(&view, now);
     draft.run.row_mut().epoch += 1;
     draft.run.advance(RunMove::Claim, "", now)?;
+    if is_undo {
+        draft.run.advance(RunMove::Undo, "", now)?;
+    }
     draft.run.row_mut().worker_id = Some(worker);
     draft.run.row_mut().ready = false;
-    let message = if is_first { String::new() } else { "taken over by another worker".to_owned() };
+    let message = if taken_over { "taken over by another worker".to_owned() } else { String::new() };
     let state = draft.run.state;
     draft.event(RunEventBody::Run { state, message });
     if is_first {
         for start in draft.run.first_steps.clone() {
-            draft.start(start)?;
+            draft.start(start, StepMove::Start)?;
         }
     }
     let Draft { run: claimed, steps: changed, events, .. } = draft;

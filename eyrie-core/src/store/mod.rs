@@ -33,7 +33,7 @@ use std::fmt::Debug;
 pub use audit::{AuditFilter, AuditStore};
 pub use command::{Change, Command, End, Fence, RecordError, Recorded, Settle, Settlement, StepReport};
 pub use deployment::{DeploymentFilter, DeploymentStore};
-pub use draft::{MAX_REPORTED_STEPS, claim};
+pub use draft::{MAX_REPORTED_STEPS, MAX_UNDO_DATA, claim};
 pub use event::{EventStore, FeedItem};
 pub use group::{GroupStore, ScopeStore};
 pub use log::{LogChunk, LogStore, MAX_LOG_CHUNK};

@@ -18,8 +18,10 @@ pub struct Needs {
     pub steps: BTreeSet<(RunId, StepIndex)>,
     /// Of these runs, reported steps that are pending or running.
     pub unfinished_reports: BTreeSet<RunId>,
-    /// Of these runs, all steps that are pending or running.
+    /// Of these runs, all steps that are pending, running or undoing.
     pub unfinished: BTreeSet<RunId>,
+    /// Of these runs, all planned steps.
+    pub planned: BTreeSet<RunId>,
     /// Reported steps of this name that are pending or running.
     pub named_reports: BTreeSet<(RunId, StepName)>,
     /// Whether an event with this report id exists.
@@ -46,7 +48,7 @@ impl Needs {
                     if !settle.is_empty() {
                         needs.unfinished_reports.insert(run);
                     }
-                    if matches!(end, Some(End::Fail { .. } | End::Cancel { .. })) {
+                    if matches!(end, Some(End::Fail { .. } | End::Cancel { .. } | End::Undo { .. })) {
                         needs.unfinished.insert(run);
                     }
                 }
@@ -59,9 +61,15 @@ impl Needs {
                     needs.report_ids.extend(report.report_id.clone().map(|id| (run, id)));
                 }
                 Change::Expect { parent, .. } => drop(needs.steps.insert((run, *parent))),
-                Change::Progress { step, .. } | Change::KeepHandle { step, .. } => drop(needs.steps.insert((run, *step))),
-                Change::RequestCancel { .. } => drop(needs.unfinished.insert(run)),
-                Change::Resume { .. } => {}
+                Change::Progress { step, .. } | Change::KeepHandle { step, .. } | Change::SaveUndo { step, .. } => {
+                    needs.steps.insert((run, *step));
+                }
+                Change::RequestCancel { .. }
+                | Change::CancelAndUndo { .. }
+                | Change::Resume { .. }
+                | Change::RetryStep { .. }
+                | Change::RetryUndo { .. }
+                | Change::SkipUndo { .. } => drop(needs.planned.insert(run)),
             }
         }
         needs

@@ -75,7 +75,7 @@ pub struct RunWrites {
     pub new_steps: Vec<Step>,
     /// Events, in order of run and seq.
     pub events: Vec<EventRow>,
-    /// Deployments whose next queued run is now ready.
+    /// Deployments whose next queued run is ready now, unless another run has its turn: a run ended, or one queues again.
     pub freed: Vec<DeploymentId>,
     /// What the ends of runs mean for releases and deployed services.
     pub outcomes: Vec<Outcome>,
@@ -182,9 +182,14 @@ impl RunBatch {
 }
 
 fn already_done(view: &RunView, events: Vec<Arc<RunEvent>>) -> Recorded {
-    let started = events.iter().filter_map(|event| match &event.body {
-        RunEventBody::Step { index, state: StepState::Running, attempt, parent: None, .. } => Some((*index, *attempt, None)),
-        _ => None,
-    });
-    Recorded { run_state: view.run.state, started: started.collect(), events }
+    let started: BTreeMap<_, _> = events
+        .iter()
+        .filter_map(|event| match &event.body {
+            RunEventBody::Step { index, state: StepState::Running | StepState::Undoing, attempt, parent: None, .. } => {
+                Some((*index, *attempt))
+            }
+            _ => None,
+        })
+        .collect();
+    Recorded { run_state: view.run.state, started: started.into_iter().map(|(index, attempt)| (index, attempt, None)).collect(), events }
 }

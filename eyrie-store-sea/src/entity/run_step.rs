@@ -31,6 +31,9 @@ pub struct Model {
     pub(crate) next_attempt_at: Option<i64>,
     pub(crate) deadline_at: Option<i64>,
     pub(crate) handle: Option<String>,
+    pub(crate) attempts_before: i64,
+    pub(crate) undo_data: Option<String>,
+    pub(crate) undo_from: Option<String>,
     pub(crate) reported: i64,
 }
 
@@ -48,6 +51,9 @@ from_row!(Model {
     next_attempt_at,
     deadline_at,
     handle,
+    attempts_before,
+    undo_data,
+    undo_from,
     reported,
 });
 
@@ -73,6 +79,9 @@ impl From<&Step> for Model {
             next_attempt_at: maybe_micros(step.next_attempt_at),
             deadline_at: maybe_micros(step.deadline_at),
             handle: step.handle.as_ref().map(json),
+            attempts_before: i64::from(step.attempts_before),
+            undo_data: step.undo_data.as_ref().map(json),
+            undo_from: step.undo_from.map(|state| state.as_str().to_owned()),
             reported: i64::from(step.reported),
         }
     }
@@ -96,12 +105,15 @@ impl TryFrom<Model> for Step {
             next_attempt_at: maybe_time(row.next_attempt_at),
             deadline_at: maybe_time(row.deadline_at),
             handle: maybe_parsed(row.handle.as_deref())?,
+            attempts_before: counted_small(row.attempts_before)?,
+            undo_data: maybe_parsed(row.undo_data.as_deref())?,
+            undo_from: row.undo_from.as_deref().map(word).transpose()?,
             reported: counted_small(row.reported)?,
         }))
     }
 }
 
-/// A step without its output and handle, which may be large; only whether there is a handle.
+/// A step without its output, handle and data for its undo, which may be large; only whether there is a handle.
 #[derive(Debug)]
 pub struct Head {
     run_id: Uuid,
@@ -115,12 +127,15 @@ pub struct Head {
     finished_at: Option<i64>,
     next_attempt_at: Option<i64>,
     deadline_at: Option<i64>,
+    attempts_before: i64,
+    undo_from: Option<String>,
     reported: i64,
     has_handle: bool,
 }
 
 from_row!(Head {
-    run_id, idx, name, parent, state, attempt, message, started_at, finished_at, next_attempt_at, deadline_at, reported,
+    run_id, idx, name, parent, state, attempt, message, started_at, finished_at, next_attempt_at, deadline_at,
+    attempts_before, undo_from, reported,
     has_handle = "handle IS NOT NULL",
 });
 
@@ -134,7 +149,7 @@ impl Head {
 impl TryFrom<Head> for Step {
     type Error = Failure;
 
-    /// The step without its output and handle: good for commands, never to be handed out.
+    /// The step without its output, handle and data for its undo: good for commands, never to be handed out.
     fn try_from(row: Head) -> Result<Self, Failure> {
         Ok(Self::from_row(StepRow {
             run_id: RunId::from_uuid(row.run_id),
@@ -150,6 +165,9 @@ impl TryFrom<Head> for Step {
             next_attempt_at: maybe_time(row.next_attempt_at),
             deadline_at: maybe_time(row.deadline_at),
             handle: None,
+            attempts_before: counted_small(row.attempts_before)?,
+            undo_data: None,
+            undo_from: row.undo_from.as_deref().map(word).transpose()?,
             reported: counted_small(row.reported)?,
         }))
     }

@@ -23,7 +23,9 @@ const RUN: (&str, Kind) = ("run_id", Kind::Uuid);
 
 static RUNS: RowStatement = RowStatement::select(run::Head::COLUMNS, "runs", &[("id", Kind::Uuid)], "").locking();
 static STEPS: RowStatement = RowStatement::select(run_step::Head::COLUMNS, "run_steps", &[RUN, ("idx", Kind::Int)], "");
-static UNFINISHED: RowStatement = RowStatement::select(run_step::Head::COLUMNS, "run_steps", &[RUN], "AND state IN ('pending', 'running')");
+static UNFINISHED: RowStatement =
+    RowStatement::select(run_step::Head::COLUMNS, "run_steps", &[RUN], "AND state IN ('pending', 'running', 'undoing')");
+static PLANNED: RowStatement = RowStatement::select(run_step::Head::COLUMNS, "run_steps", &[RUN], "AND parent IS NULL");
 static OPEN_REPORTS: RowStatement =
     RowStatement::select(run_step::Head::COLUMNS, "run_steps", &[RUN], "AND parent IS NOT NULL AND state IN ('pending', 'running')");
 static NAMED_REPORTS: RowStatement = RowStatement::select(
@@ -41,7 +43,7 @@ static WRITTEN: RowStatement = RowStatement::select(run_event::Model::COLUMNS, "
 pub(super) struct Seen {
     /// The runs.
     pub(super) runs: HashMap<RunId, SeenRun>,
-    /// State, attempt and whether there is a handle, of each step.
+    /// What was read of each step.
     pub(super) steps: HashMap<(RunId, StepIndex), SeenStep>,
 }
 
@@ -89,6 +91,8 @@ pub(super) struct SeenStep {
     pub(super) state: StepState,
     pub(super) attempt: u32,
     pub(super) has_handle: bool,
+    pub(super) attempts_before: u32,
+    pub(super) undo_from: Option<StepState>,
 }
 
 impl Seen {
@@ -99,7 +103,8 @@ impl Seen {
 
     /// Remembers a step.
     pub(super) fn step(&mut self, step: &Step, has_handle: bool) {
-        self.steps.insert((step.run_id, step.index), SeenStep { state: step.state, attempt: step.attempt, has_handle });
+        let (state, attempt, attempts_before, undo_from) = (step.state, step.attempt, step.attempts_before, step.undo_from);
+        self.steps.insert((step.run_id, step.index), SeenStep { state, attempt, has_handle, attempts_before, undo_from });
     }
 }
 
@@ -123,7 +128,8 @@ pub(super) async fn load(tx: &mut RowTx, needs: &Needs) -> Result<(BTreeMap<RunI
     let places = needs.steps.iter().map(|(run, index)| [run.uuid().into(), i64::from(index.get()).into()]).collect();
     let named = needs.named_reports.iter().filter(|(run, _)| !needs.unfinished.contains(run));
     let named = named.map(|(run, name)| [run.uuid().into(), name.as_str().into()]).collect();
-    for (statement, rows) in [(&STEPS, places), (&UNFINISHED, ids(needs.unfinished.iter())), (&NAMED_REPORTS, named)] {
+    let (unfinished, planned) = (ids(needs.unfinished.iter()), ids(needs.planned.iter()));
+    for (statement, rows) in [(&STEPS, places), (&UNFINISHED, unfinished), (&PLANNED, planned), (&NAMED_REPORTS, named)] {
         load_steps(tx, statement, rows, &mut views, &mut seen).await?;
     }
     // Most steps never report any: their rows say so.

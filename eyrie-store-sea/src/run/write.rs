@@ -64,9 +64,13 @@ static UPDATE_STEPS: RowStatement = RowStatement::update(
         ("reported", Int),
     ],
 );
-/// Outputs and handles are kept out of the other statement: they may be large and change seldom.
+/// Outputs, handles and what undos need are kept out of the other statement: they may be large and change seldom.
 static SET_OUTPUTS: RowStatement = RowStatement::update("run_steps", 2, &[("run_id", Uuid), ("idx", Int), ("output", Text)]);
 static SET_HANDLES: RowStatement = RowStatement::update("run_steps", 2, &[("run_id", Uuid), ("idx", Int), ("handle", Text)]);
+static SET_UNDO_DATA: RowStatement = RowStatement::update("run_steps", 2, &[("run_id", Uuid), ("idx", Int), ("undo_data", Text)]);
+/// Where the present round of attempts began: changes when an undo begins, and when a run is resumed.
+static SET_ROUNDS: RowStatement =
+    RowStatement::update("run_steps", 2, &[("run_id", Uuid), ("idx", Int), ("attempts_before", Int), ("undo_from", Text)]);
 /// Adds steps.
 pub(super) static INSERT_STEPS: RowStatement = RowStatement::insert(
     "run_steps",
@@ -84,6 +88,9 @@ pub(super) static INSERT_STEPS: RowStatement = RowStatement::insert(
         ("next_attempt_at", Int),
         ("deadline_at", Int),
         ("handle", Text),
+        ("attempts_before", Int),
+        ("undo_data", Text),
+        ("undo_from", Text),
         ("reported", Int),
     ],
     "",
@@ -148,7 +155,7 @@ pub(super) async fn write(tx: &mut RowTx, seen: &Seen, writes: RunWrites, at: Ti
         false => writes.runs.iter().map(|run| (run.deployment_id, run.project_id)).collect(),
     };
     let (grown, changed) = run_rows(seen, &writes.runs)?;
-    let StepRows { changed: steps, outputs, handles } = step_rows(seen, &writes.steps)?;
+    let StepRows { changed: steps, outputs, handles, undo_data, rounds } = step_rows(seen, &writes.steps)?;
     let wanted = [&grown, &changed, &steps].map(|rows| rows.len() as u64);
     let new_steps = writes.new_steps.iter().map(new_step_row).collect();
     let events = writes.events.iter().map(event_row).collect();
@@ -168,6 +175,8 @@ pub(super) async fn write(tx: &mut RowTx, seen: &Seen, writes: RunWrites, at: Ti
     }
     tx.execute(&SET_OUTPUTS, outputs).await?;
     tx.execute(&SET_HANDLES, handles).await?;
+    tx.execute(&SET_UNDO_DATA, undo_data).await?;
+    tx.execute(&SET_ROUNDS, rounds).await?;
     if !writes.outcomes.is_empty() {
         settle(tx, &writes.outcomes, &projects, at).await?;
     }
@@ -215,12 +224,15 @@ struct StepRows {
     changed: Rows,
     outputs: Rows,
     handles: Rows,
+    undo_data: Rows,
+    rounds: Rows,
 }
 
-/// An output or handle is not read with its step, so one that is missing here was not touched, but for the handle of an attempt
-/// before the one that this batch began: it is dropped.
+/// An output, handle or data for an undo is not read with its step, so one that is missing here was not touched, but for the handle
+/// of an attempt before the one that this batch began: it is dropped.
 fn step_rows(seen: &Seen, steps: &[Step]) -> Result<StepRows, Failure> {
     let (mut changed, mut outputs, mut handles) = (Rows::default(), Rows::default(), Rows::default());
+    let (mut undo_data, mut rounds) = (Rows::default(), Rows::default());
     for step in steps {
         let before = seen.steps.get(&(step.run_id, step.index)).ok_or(Failure::Raced)?;
         let (run, index) = (Cell::from(step.run_id.uuid()), Cell::from(i64::from(step.index.get())));
@@ -229,6 +241,13 @@ fn step_rows(seen: &Seen, steps: &[Step]) -> Result<StepRows, Failure> {
         }
         if step.handle.is_some() || (before.has_handle && before.attempt != step.attempt) {
             handles.push([run.clone(), index.clone(), step.handle.as_ref().map(json).into()]);
+        }
+        if let Some(data) = &step.undo_data {
+            undo_data.push([run.clone(), index.clone(), json(data).into()]);
+        }
+        if (before.attempts_before, before.undo_from) != (step.attempts_before, step.undo_from) {
+            let undo_from = step.undo_from.map(|state| state.as_str().to_owned());
+            rounds.push([run.clone(), index.clone(), i64::from(step.attempts_before).into(), undo_from.into()]);
         }
         changed.push([
             run,
@@ -245,11 +264,11 @@ fn step_rows(seen: &Seen, steps: &[Step]) -> Result<StepRows, Failure> {
             i64::from(step.reported).into(),
         ]);
     }
-    Ok(StepRows { changed, outputs, handles })
+    Ok(StepRows { changed, outputs, handles, undo_data, rounds })
 }
 
 /// The row of a new step.
-pub(super) fn new_step_row(step: &Step) -> [Cell; 14] {
+pub(super) fn new_step_row(step: &Step) -> [Cell; 17] {
     let row = run_step::Model::from(step);
     [
         row.run_id.into(),
@@ -265,6 +284,9 @@ pub(super) fn new_step_row(step: &Step) -> [Cell; 14] {
         row.next_attempt_at.into(),
         row.deadline_at.into(),
         row.handle.into(),
+        row.attempts_before.into(),
+        row.undo_data.into(),
+        row.undo_from.into(),
         row.reported.into(),
     ]
 }
