@@ -110,6 +110,30 @@ pub fn failed(message: &str) -> Option<End> {
     Some(End::Fail { message: message.to_owned() })
 }
 
+/// The end of a run that failed and is to be undone.
+#[must_use]
+pub fn undo_of_a_failure(message: &str) -> Option<End> {
+    Some(End::Undo { failure: Some(message.to_owned()) })
+}
+
+/// The end of a run that was cancelled and is to be undone.
+#[must_use]
+pub const fn undo_of_a_cancel() -> Option<End> {
+    Some(End::Undo { failure: None })
+}
+
+/// The end of a run that could not be undone.
+#[must_use]
+pub fn undo_failed(message: &str) -> Option<End> {
+    Some(End::UndoFail { message: message.to_owned() })
+}
+
+/// The successful end of an undo.
+#[must_use]
+pub const fn undone() -> Settlement {
+    Settlement::Succeeded { output: None }
+}
+
 /// A report of the step at `parent`, without an id.
 #[must_use]
 pub fn report(parent: u32, name: &str, state: ReportedState) -> Change {
@@ -146,7 +170,15 @@ pub fn resume(run: RunId, reason: &str) -> Command {
     outside(run, Change::Resume { reason: reason.to_owned() }, "run.resume")
 }
 
-fn outside(run_id: RunId, change: Change, action: &str) -> Command {
+/// A cancel from outside of a run whose plan undoes what was done.
+#[must_use]
+pub fn cancel_and_undo(run: RunId, reason: &str) -> Command {
+    outside(run, Change::CancelAndUndo { reason: reason.to_owned() }, "run.cancel")
+}
+
+/// A change from outside, with its entry for the audit.
+#[must_use]
+pub fn outside(run_id: RunId, change: Change, action: &str) -> Command {
     Command { id: CommandId::new(), run_id, fence: None, change, retried: false, audit: Some(Box::new(audit(action))) }
 }
 

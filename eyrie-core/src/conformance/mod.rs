@@ -31,9 +31,11 @@ pub mod projects;
 pub mod queue;
 pub mod releases;
 pub mod reports;
+pub mod resumption;
 pub mod services;
 pub mod tokens;
 pub mod transitions;
+pub mod undo;
 pub mod users;
 pub mod workers;
 
@@ -99,6 +101,15 @@ where
             finish_before_cancel, cancel_races_finish, retry_pauses, park_and_resume, cancel_of_a_parked_run, hand_back,
             failure_skips_the_rest, progress_and_handles, refused_among_others, repeated_commands,
         }
+        undo {
+            a_failure_is_undone, the_turn_goes_on, what_can_be_undone, an_undo_is_retried, undo_data, takeover_while_undoing,
+            repeated_undo_commands, a_cancel_is_undone, a_parked_run_is_cancelled_and_undone, a_cancel_stops_the_undo,
+            a_failed_undo_is_retried, a_failed_undo_is_skipped, an_undo_is_parked,
+        }
+        resumption {
+            a_failed_run_goes_on, the_turn_is_awaited, one_step_is_retried, what_cannot_be_retried, attempts_count_anew,
+            cancel_of_a_resumed_run, a_parked_run_may_still_be_undone, events_go_on,
+        }
         reports {
             oldest_unfinished_of_the_name, expected_names, unfinished_ones_end_with_their_parent, report_ids,
             report_ids_are_the_runs_own, attempts_stay_apart, without_a_parent,
@@ -114,7 +125,7 @@ where
         }
         releases {
             made_by_a_deploy, state_follows_the_runs, untouched_by_some_runs, unknown_after_a_cancel, no_service_without_cause,
-            nothing_after_a_lost_race, listed,
+            nothing_after_a_lost_race, untouched_by_an_undo, made_by_a_resumed_run, listed,
         }
     }
     for seed in 1..=SEEDS {

@@ -1,10 +1,13 @@
 //! Releases and deployed services, which successful runs make.
 
-use super::fixtures::{Held, advance, cancel, chain, failed, held_in, place, planned_release, queued, record, settle, succeeded, success};
+use super::fixtures::{
+    Held, advance, cancel, chain, claimed, failed, held_in, place, planned_release, queued, record, resume, settle, start, succeeded,
+    success, undo_failed, undo_of_a_failure, undone,
+};
 use crate::{
     id::{DeployedServiceId, ProjectId, ReleaseId},
     model::{DeployedService, DeployedState, Deployment, Release, RunKind, RunState},
-    store::{DeployedServiceFilter, End, PageRequest, Settlement, Store},
+    store::{DeployedServiceFilter, End, Fence, PageRequest, Settlement, Store},
 };
 
 async fn releases(store: &dyn Store, deployment: &Deployment) -> Vec<Release> {
@@ -163,4 +166,47 @@ pub async fn listed(store: &dyn Store) {
         let page = store.deployed_services(filter, PageRequest::default()).await.unwrap();
         assert_eq!(page.items.iter().map(|service| service.deployment_id).collect::<Vec<_>>(), expected, "{filter:?}");
     }
+}
+
+/// What runs is as before when all that a deploy did was undone, and unknown when it could not be.
+pub async fn untouched_by_an_undo(store: &dyn Store) {
+    let shop = place(store, "shop").await;
+    done(store, &shop, RunKind::Deploy, Some(true)).await;
+    let before = deployed(store, &shop).await;
+    let undoing = async || {
+        let held = held_in(store, &shop, RunKind::Deploy, &chain(&["a", "b"])).await;
+        held.change(store, advance([settle(0, 1, Settlement::Failed)], [start(0)], undo_of_a_failure("no"))).await.unwrap();
+        held
+    };
+    let held = undoing().await;
+    held.change(store, advance([settle(0, 2, undone())], [], Some(End::UndoSucceed))).await.unwrap();
+    assert_eq!(deployed(store, &shop).await, before);
+    let held = undoing().await;
+    held.change(store, advance([settle(0, 2, Settlement::Failed)], [], undo_failed("neither"))).await.unwrap();
+    let after = deployed(store, &shop).await.remove(0);
+    assert_eq!((after.state, after.run_id, after.release_id), (DeployedState::Unknown, held.run.id, before[0].release_id));
+}
+
+/// A failed deploy that is resumed makes its release when it succeeds at last; one that is cancelled before it goes on changes
+/// nothing that was deployed meanwhile.
+pub async fn made_by_a_resumed_run(store: &dyn Store) {
+    let shop = place(store, "shop").await;
+    let (first, second) = (broken(store, &shop, RunKind::Deploy).await, broken(store, &shop, RunKind::Deploy).await);
+    let between = done(store, &shop, RunKind::Deploy, Some(true)).await;
+    let state = async || deployed(store, &shop).await.into_iter().map(|service| (service.state, service.run_id)).collect::<Vec<_>>();
+    assert_eq!(state().await, [(DeployedState::Running, between.run.id)]);
+    record(store, resume(second.run.id, "once more")).await.unwrap();
+    record(store, cancel(second.run.id, "better not")).await.unwrap();
+    assert_eq!(state().await, [(DeployedState::Running, between.run.id)], "nothing was begun again");
+
+    record(store, resume(first.run.id, "once more")).await.unwrap();
+    let worker = first.fence.worker;
+    assert_eq!(claimed(store, worker).await.run.id, first.run.id);
+    let again = Held { fence: Fence { worker, epoch: 2 }, ..first };
+    again.change(store, advance([], [start(0)], None)).await.unwrap();
+    let end = Some(End::Succeed { release: Some(planned_release(true)) });
+    again.change(store, advance([settle(0, 2, Settlement::Succeeded { output: None })], [], end)).await.unwrap();
+    assert_eq!(state().await, [(DeployedState::Running, again.run.id)]);
+    let listed: Vec<_> = releases(store, &shop).await.iter().map(|release| release.run_id).collect();
+    assert_eq!(listed, [again.run.id, between.run.id]);
 }
