@@ -14,7 +14,7 @@ use eyrie_core::{
 use eyrie_store_sea::SeaStore;
 
 use crate::{
-    actions::{Blocking, Chatty, Deaf, Echo, Flaky, Gate, Panicking, Sum},
+    actions::{Blocking, Chatty, Deaf, Echo, Flaky, Gate, Ledger, Panicking, Sum},
     postgres::Server,
 };
 
@@ -92,6 +92,8 @@ pub struct World {
     pub deployment: Deployment,
     /// The gate behind the action `gate`.
     pub gate: Gate,
+    /// The ledger behind the action `ledger`.
+    pub ledger: Ledger,
     /// What it stands on, kept as long as it stands.
     pub ground: Ground,
 }
@@ -99,21 +101,21 @@ pub struct World {
 impl World {
     /// A platform with all test actions on the ground.
     pub async fn on(ground: &Ground, options: WorkerOptions) -> Self {
-        let gate = Gate::default();
-        Self::built(builder(ground, gate.clone()).worker(options), gate, ground.clone()).await
+        let (gate, ledger) = (Gate::default(), Ledger::default());
+        Self::built(builder(ground, gate.clone(), ledger.clone()).worker(options), gate, ledger, ground.clone()).await
     }
 
     /// A platform without a worker.
     pub async fn without_worker(ground: &Ground) -> Self {
-        let gate = Gate::default();
-        Self::built(builder(ground, gate.clone()).without_worker(), gate, ground.clone()).await
+        let (gate, ledger) = (Gate::default(), Ledger::default());
+        Self::built(builder(ground, gate.clone(), ledger.clone()).without_worker(), gate, ledger, ground.clone()).await
     }
 
-    async fn built(builder: EyrieBuilder, gate: Gate, ground: Ground) -> Self {
+    async fn built(builder: EyrieBuilder, gate: Gate, ledger: Ledger, ground: Ground) -> Self {
         let eyrie = builder.start().await.expect("the platform starts");
         let me = eyrie.acting_as(Principal::local_operator());
         let deployment = deployment(&me, "one").await;
-        Self { eyrie, me, deployment, gate, ground }
+        Self { eyrie, me, deployment, gate, ledger, ground }
     }
 
     /// Starts the plan.
@@ -190,12 +192,13 @@ pub fn states(view: &RunView) -> Vec<StepState> {
     view.steps.iter().filter(|step| step.parent.is_none()).map(|step| step.state).collect()
 }
 
-fn builder(ground: &Ground, gate: Gate) -> EyrieBuilder {
+fn builder(ground: &Ground, gate: Gate, ledger: Ledger) -> EyrieBuilder {
     Eyrie::builder(Arc::clone(&ground.store))
         .action("echo", Echo)
         .action("sum", Sum)
         .action("flaky", Flaky)
         .action("gate", gate)
+        .action("ledger", ledger)
         .action("deaf", Deaf)
         .action("blocking", Blocking)
         .action("panicking", Panicking)

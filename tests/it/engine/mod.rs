@@ -4,7 +4,9 @@ mod cancel;
 mod feed;
 mod misbehaviour;
 mod plans;
+mod resumption;
 mod takeover;
+mod undo;
 
 /// Runs an async test function on memory, SQLite and PostgreSQL.
 macro_rules! on_every_store {

@@ -25,7 +25,7 @@ use eyrie_core::{
     platform::{RunView, StartRun, SyncReport},
 };
 use eyrie_tests::{
-    actions::Gate,
+    actions::{Gate, Ledger},
     scripts::write_service,
     world::{Ground, Kind, World, deployment, quick},
 };
@@ -67,7 +67,7 @@ impl Site {
             .unwrap();
         let me = eyrie.acting_as(Principal::local_operator());
         let deployment = deployment(&me, "one").await;
-        let world = World { eyrie, me, deployment, gate: Gate::default(), ground };
+        let world = World { eyrie, me, deployment, gate: Gate::default(), ledger: Ledger::default(), ground };
         Self { world, root, contexts }
     }
 
