@@ -11,6 +11,9 @@
 //! *At-least-once execution, exactly-once recording*: the body of a step may be executed again after a crash, as another attempt;
 //! the record of what happened never forks. Recorder, heartbeat and drivers live on a thread of their own, so that a body that
 //! blocks its thread delays neither the leases nor the record.
+//!
+//! *Undo is at-least-once, too*: a plan whose [`StopPolicy`](crate::model::StopPolicy) says so is undone backwards, each step by
+//! [`Action::undo`] or by another action, under the same rules as the steps themselves.
 
 mod action;
 mod board;

@@ -27,7 +27,7 @@ pub struct RunStream {
 }
 
 impl RunStream {
-    /// The next event; none after the run's last one.
+    /// The next event; none when the run has ended and nothing stands behind its end. A run that is resumed later is followed anew.
     ///
     /// # Errors
     /// `NotFound` or `Unauthenticated` once the follower may no longer see the run: the stream is over then.
