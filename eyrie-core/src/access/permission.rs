@@ -47,6 +47,8 @@ word_enum! {
         RunResume = "run.resume",
         /// Decide what becomes of an undo that failed.
         RunUndo = "run.undo",
+        /// Approve of a step that a run waits for, or reject it; the plan may ask for a higher role.
+        RunApprove = "run.approve",
         /// Report a step of a run from outside.
         RunReport = "run.report",
         /// Make a token for others to use in a project.
@@ -93,9 +95,12 @@ impl Permission {
         match self {
             Self::ProjectCreate => Needs::SignedIn,
             Self::ProjectRead => Needs::Role(Role::User),
-            Self::DeploymentCreate | Self::DeploymentUpdate | Self::DeploymentDelete | Self::RunStart | Self::RunCancel => {
-                Needs::Role(Role::Developer)
-            }
+            Self::DeploymentCreate
+            | Self::DeploymentUpdate
+            | Self::DeploymentDelete
+            | Self::RunStart
+            | Self::RunCancel
+            | Self::RunApprove => Needs::Role(Role::Developer),
             Self::ProjectUpdate
             | Self::ProjectDelete
             | Self::MemberEdit

@@ -150,10 +150,10 @@ impl ModelRun {
         let has_turn = self.state != RunState::Queued || self.ready;
         match self.state {
             RunState::Running | RunState::Undoing | RunState::Cancelling => self.state = RunState::Cancelling,
-            RunState::Queued | RunState::Parked if undo && has_turn && self.started && !self.undo_begun() => {
+            RunState::Queued | RunState::Waiting | RunState::Parked if undo && has_turn && self.started && !self.undo_begun() => {
                 (self.state, self.ready) = (RunState::Cancelling, false);
             }
-            RunState::Queued | RunState::Parked => self.end(RunState::Cancelled),
+            RunState::Queued | RunState::Waiting | RunState::Parked => self.end(RunState::Cancelled),
             _ => return None,
         }
         Some(())
@@ -208,6 +208,7 @@ impl ModelRun {
                     (Some(End::UndoSucceed), RunState::Undoing) => run.end(RunState::Undone),
                     (Some(End::UndoFail { .. }), RunState::Undoing) => run.end(RunState::UndoFailed),
                     (Some(End::Park { .. }), RunState::Running | RunState::Undoing) => run.end(RunState::Parked),
+                    (Some(End::Wait { .. }), RunState::Running) => run.end(RunState::Waiting),
                     (Some(End::Succeed { .. }), RunState::Running) => run.end(RunState::Succeeded),
                     (Some(End::Fail { .. }), RunState::Running) => run.end(RunState::Failed),
                     (Some(_), _) => return None,
@@ -225,6 +226,12 @@ impl ModelRun {
             Change::Report(said) => run.report(said.parent.unwrap().position(), said.name.as_str(), said.state)?,
             Change::RequestCancel { .. } => run.cancel(false)?,
             Change::CancelAndUndo { .. } => run.cancel(true)?,
+            Change::Approve { step, approved, .. } if run.state == RunState::Waiting => {
+                let step = run.steps.get_mut(step.position()).filter(|step| step.parent.is_none() && step.state == StepState::Pending)?;
+                step.state = if *approved { StepState::Succeeded } else { StepState::Failed };
+                step.attempt += 1;
+                (run.state, run.ready) = (RunState::Queued, true);
+            }
             Change::Resume { .. } if run.state == RunState::Parked => (run.state, run.ready) = (RunState::Queued, true),
             Change::Resume { .. } if run.state == RunState::Failed => {
                 run.planned().for_each(ModelStep::reset);
@@ -340,6 +347,10 @@ impl Model<'_> {
             0 => return cancel(id, "enough"),
             1 => return resume(id, "go on"),
             5 => return Command::unfenced(id, Change::CancelAndUndo { reason: reason() }),
+            6..=9 if run.state == RunState::Waiting => {
+                let approved = self.random.below(3) > 0;
+                return Command::unfenced(id, Change::Approve { step: any, approved, reason: reason() });
+            }
             6 if ended => return Command::unfenced(id, Change::RetryUndo { reason: reason() }),
             7 if ended => return Command::unfenced(id, Change::SkipUndo { step: any, reason: reason() }),
             8 if ended => {
@@ -381,6 +392,7 @@ impl Model<'_> {
             6 => Some(End::Undo { failure: None }),
             7 | 8 if run.state == RunState::Undoing => Some(End::UndoFail { message }),
             9 if run.state == RunState::Undoing => Some(End::UndoSucceed),
+            10 => Some(End::Wait { message }),
             _ if is_done => Some(End::Succeed { release: None }),
             _ => None,
         };

@@ -19,6 +19,7 @@
     reason = "a suite of tests"
 )]
 
+pub mod approvals;
 pub mod audit;
 pub mod commands;
 pub mod deployments;
@@ -109,6 +110,9 @@ where
         resumption {
             a_failed_run_goes_on, the_turn_is_awaited, one_step_is_retried, what_cannot_be_retried, attempts_count_anew,
             cancel_of_a_resumed_run, a_parked_run_may_still_be_undone, events_go_on,
+        }
+        approvals {
+            a_run_waits_and_goes_on, a_rejection_fails_the_step, nothing_else_can_be_approved, cancelled_while_waiting,
         }
         reports {
             oldest_unfinished_of_the_name, expected_names, unfinished_ones_end_with_their_parent, report_ids,

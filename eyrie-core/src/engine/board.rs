@@ -16,6 +16,8 @@ pub(super) struct Board {
     busy: u32,
     succeeded: usize,
     failed: Option<StepIndex>,
+    /// What the step that failed first said, when it did so before this worker had the run.
+    failure: String,
 }
 
 #[derive(Debug, Clone)]
@@ -79,7 +81,9 @@ impl Board {
         let has_failed = |row: &Row| row.state == StepState::Failed && row.attempt > row.attempts_before;
         let failed = rows.iter().position(has_failed).map(StepIndex::from_position);
         let succeeded = rows.iter().filter(|row| row.state == StepState::Succeeded).count();
-        Self { rows, busy: u32::try_from(busy).unwrap_or(u32::MAX), succeeded, failed }
+        let said = steps.iter().find(|step| step.parent.is_none() && Some(step.index) == failed);
+        let failure = said.map(|step| step.message.clone()).unwrap_or_default();
+        Self { rows, busy: u32::try_from(busy).unwrap_or(u32::MAX), succeeded, failed, failure }
     }
 
     /// Notes that the step runs as this attempt.
@@ -144,7 +148,14 @@ impl Board {
         }
         let due = |row: &Row| row.state == StepState::Pending && row.not_before.is_none_or(|at| at <= now);
         let places = self.rows.iter().enumerate().filter(|(_, row)| due(row) && row.open_needs == 0).map(|(place, _)| place);
-        places.take(free).map(|place| plan.start(StepIndex::from_position(place))).collect()
+        let indices = places.map(StepIndex::from_position).filter(|index| !plan.is_approval(*index));
+        indices.take(free).map(|index| plan.start(index)).collect()
+    }
+
+    /// The first step that waits for an approval, and for nothing else.
+    pub(super) fn awaits_approval(&self, plan: &Plan) -> Option<StepIndex> {
+        let rows = self.rows.iter().enumerate().filter(|(_, row)| row.state == StepState::Pending && row.open_needs == 0);
+        rows.map(|(place, _)| StepIndex::from_position(place)).find(|index| plan.is_approval(*index))
     }
 
     /// The undos that may start now, within the plan's bound on parallel steps: a step is undone once all that needs it, directly or
@@ -254,6 +265,11 @@ impl Board {
     /// The first step that failed for good.
     pub(super) fn failed(&self) -> Option<StepIndex> {
         self.failed
+    }
+
+    /// What that step said, when it failed before this worker had the run.
+    pub(super) fn failure(&self) -> &str {
+        &self.failure
     }
 
     /// The first step that was left as it was when the run was resumed for the sake of another one.

@@ -329,7 +329,7 @@ impl Driver {
         }
         let failed_now = settle.iter().find(|settle| settle.how == Settlement::Failed);
         if let Some(step) = failed_now.map(|settle| settle.step).or(self.board.failed()) {
-            let why = failed_now.map(|settle| settle.message.as_str()).unwrap_or_default();
+            let why = failed_now.map_or(self.board.failure(), |settle| settle.message.as_str());
             let name = self.name_of(step);
             let message = if why.is_empty() { format!("step {name:?} failed") } else { format!("step {name:?} failed: {why}") };
             return Some(self.failure(message));
@@ -340,15 +340,20 @@ impl Driver {
         if self.signals.draining.is_cancelled() {
             return Some(End::HandBack);
         }
-        // All that was asked for when the run was resumed is done, and that was not everything.
-        if let Some((step, state)) = self.board.left_over()
-            && self.board.next_attempt(&self.plan).is_none()
-            && self.board.startable(&self.plan, std::time::Instant::now()).is_empty()
-        {
-            let name = self.name_of(step);
-            return Some(self.failure(format!("step {name:?} was left {state}; resume the run to do what is left")));
+        let goes_on =
+            self.board.next_attempt(&self.plan).is_some() || !self.board.startable(&self.plan, std::time::Instant::now()).is_empty();
+        if goes_on {
+            return None;
         }
-        None
+        if let Some(step) = self.board.awaits_approval(&self.plan) {
+            let role = self.plan.step(step).and_then(|planned| planned.approval).map(|role| role.to_string()).unwrap_or_default();
+            return Some(End::Wait {
+                message: format!("step {:?} waits for the approval of somebody with the role {role}", self.name_of(step)),
+            });
+        }
+        // All that was asked for when the run was resumed is done, and that was not everything.
+        let (step, state) = self.board.left_over()?;
+        Some(self.failure(format!("step {:?} was left {state}; resume the run to do what is left", self.name_of(step))))
     }
 
     /// The end of a run that failed: it is left as it is, or undone.

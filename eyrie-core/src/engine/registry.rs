@@ -35,7 +35,8 @@ impl Registry {
     pub fn check(&self, plan: &Plan) -> Result<(), Invalid> {
         let named = plan.steps().iter().flat_map(|step| {
             let undo = step.undo.as_ref().and_then(|undo| undo.action.as_ref()).map(|action| (step, "undo.action", action));
-            std::iter::once((step, "action", &step.action)).chain(undo)
+            let own = step.approval.is_none().then_some((step, "action", &step.action));
+            own.into_iter().chain(undo)
         });
         for (step, field, action) in named {
             if !self.0.contains_key(action) {

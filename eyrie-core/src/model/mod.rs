@@ -23,8 +23,8 @@ pub use deployed_service::{DeployedService, DeployedState};
 pub use deployment::{Deployment, DeploymentPatch, NewDeployment};
 pub use group::{DeploymentGroup, GroupPatch, NewGroup};
 pub use plan::{
-    CrashPolicy, MAX_PARALLEL, MAX_PLAN_BYTES, MAX_PLAN_STEPS, PLAN_VERSION, Plan, PlanHash, PlannedRelease, PlannedStep, RetryPolicy,
-    StopPolicy, UndoPolicy,
+    APPROVAL_ACTION, CrashPolicy, MAX_PARALLEL, MAX_PLAN_BYTES, MAX_PLAN_STEPS, PLAN_VERSION, Plan, PlanHash, PlannedRelease, PlannedStep,
+    RetryPolicy, StopPolicy, UndoPolicy,
 };
 pub use plan_builder::{PlanBuilder, StepBuilder};
 pub use principal::{Principal, PrincipalRef};

@@ -21,7 +21,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     error::{Invalid, Result},
-    model::{PlanBuilder, StepIndex, StepStart},
+    model::{PlanBuilder, Role, StepIndex, StepStart},
     name::{ActionName, StepName},
     word_enum::word_enum,
 };
@@ -32,6 +32,8 @@ pub const PLAN_VERSION: u32 = 1;
 pub const MAX_PLAN_STEPS: usize = 10_000;
 /// The largest plan, as JSON, in bytes.
 pub const MAX_PLAN_BYTES: usize = 4 * 1024 * 1024;
+/// What stands as the action of a step that waits for an approval. It needs not be registered.
+pub const APPROVAL_ACTION: &str = "approval";
 /// How many steps of one run are executed at the same time, at most, unless the plan says less.
 pub const MAX_PARALLEL: u32 = 16;
 
@@ -188,6 +190,10 @@ pub struct PlannedStep {
     pub timeout_ms: Option<u64>,
     /// What a takeover does when the worker died during this step.
     pub on_crash: CrashPolicy,
+    /// Who must approve of it: the step has no body, and succeeds when somebody with that role (or a higher one) in the project
+    /// says so. None: it is a step like any other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<Role>,
     /// How it is undone. None: it has no undo and is left as it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undo: Option<UndoPolicy>,
@@ -268,6 +274,9 @@ impl TryFrom<RawPlan> for Plan {
         }
         for step in &raw.steps {
             let undo = step.undo.as_ref();
+            if step.approval.is_some() && undo.is_some() {
+                return Err(Invalid::new(format!("plan.steps.{}.undo", step.name), "an approval has nothing to undo"));
+            }
             for (part, retry, timeout) in [
                 ("", Some(step.retry), step.timeout_ms),
                 ("undo.", undo.and_then(|undo| undo.retry), undo.and_then(|undo| undo.timeout_ms)),
@@ -419,11 +428,18 @@ impl Plan {
         found.into_iter().collect()
     }
 
-    /// The steps that need nothing, at most [`max_parallel`](Self::max_parallel): what starts with the run.
+    /// Whether the step at `index` waits for somebody's approval instead of having a body.
+    #[must_use]
+    pub fn is_approval(&self, index: StepIndex) -> bool {
+        self.step(index).is_some_and(|step| step.approval.is_some())
+    }
+
+    /// The steps that need nothing and have a body, at most [`max_parallel`](Self::max_parallel): what starts with the run.
     #[must_use]
     pub fn first_steps(&self) -> Vec<StepStart> {
         let roots = self.needs.iter().enumerate().filter(|(_, row)| row.is_empty());
-        roots.map(|(index, _)| self.start(StepIndex::from_position(index))).take(self.max_parallel as usize).collect()
+        let roots = roots.map(|(index, _)| StepIndex::from_position(index)).filter(|index| !self.is_approval(*index));
+        roots.map(|index| self.start(index)).take(self.max_parallel as usize).collect()
     }
 
     /// What starting the step at `index` asks for.
@@ -511,6 +527,20 @@ mod tests {
         assert_eq!(again.downstream(StepIndex::new(1)), [1, 2].map(StepIndex::new));
         let plain = Plan::builder().step("a", "x", |s| s).build().unwrap().encode().unwrap().1;
         assert!(!plain.contains("undo") && !plain.contains("on_cancel"), "a plan without undo is written as before: {plain}");
+    }
+
+    #[test]
+    fn an_approval_has_no_body() {
+        let plan = Plan::builder()
+            .approval("sign-off", Role::Admin, |s| s)
+            .step("a", "x", |s| s)
+            .step("b", "x", |s| s.needs(["sign-off"]))
+            .build()
+            .unwrap();
+        assert_eq!(Plan::decode(&plan.encode().unwrap().1).unwrap(), plan);
+        assert_eq!(plan.first_steps(), [plan.start(StepIndex::new(1))]);
+        let undone = Plan::builder().approval("a", Role::Admin, |s| s.undo()).build().unwrap_err();
+        assert_eq!(undone.invalid().unwrap().field(), "plan.steps.a.undo");
     }
 
     #[test]

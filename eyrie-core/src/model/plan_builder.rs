@@ -7,7 +7,8 @@ use serde_json::Value;
 use crate::{
     error::{Invalid, Result},
     model::{
-        CrashPolicy, MAX_PARALLEL, PLAN_VERSION, Plan, PlannedRelease, PlannedStep, RetryPolicy, StopPolicy, UndoPolicy, plan::RawPlan,
+        APPROVAL_ACTION, CrashPolicy, MAX_PARALLEL, PLAN_VERSION, Plan, PlannedRelease, PlannedStep, RetryPolicy, Role, StopPolicy,
+        UndoPolicy, plan::RawPlan,
     },
     name::{ActionName, StepName},
 };
@@ -51,6 +52,7 @@ impl PlanBuilder {
                     retry: RetryPolicy::NEVER,
                     timeout_ms: None,
                     on_crash: CrashPolicy::Rerun,
+                    approval: None,
                     undo: None,
                 },
                 refused: None,
@@ -62,6 +64,17 @@ impl PlanBuilder {
             Err(invalid) => self.refused = self.refused.or(Some(invalid)),
         }
         self
+    }
+
+    /// Adds a step that waits until somebody with that role, or a higher one, in the project approves of it. The run waits with it,
+    /// once nothing else can go on, and holds no worker meanwhile.
+    #[must_use]
+    pub fn approval(self, name: impl Into<String>, role: Role, shape: impl FnOnce(StepBuilder) -> StepBuilder) -> Self {
+        self.step(name, APPROVAL_ACTION, |step| {
+            let mut step = shape(step);
+            step.step.approval = Some(role);
+            step
+        })
     }
 
     /// What success leaves behind.

@@ -112,6 +112,10 @@ word_enum! {
         UndoSkip = "have its undo skipped",
         /// It is to begin anew in a run that is resumed after its end.
         Reset = "be reset",
+        /// Somebody approved of it.
+        Approve = "be approved",
+        /// Somebody rejected it.
+        Reject = "be rejected",
     }
 }
 
@@ -144,6 +148,8 @@ impl StepState {
             (Self::Succeeded | Self::Failed | Self::Cancelled | Self::Undoing, M::Undo) => Self::Undoing,
             (Self::Undoing | Self::UndoFailed, M::UndoRetry) => Self::Undoing,
             (Self::UndoFailed, M::UndoSkip) => Self::Undone,
+            (Self::Pending, M::Approve) => Self::Succeeded,
+            (Self::Pending, M::Reject) => Self::Failed,
             (Self::Failed | Self::Skipped | Self::Cancelled, M::Reset) => Self::Pending,
             (Self::Undoing, M::UndoSucceed) => Self::Undone,
             (Self::Undoing, M::UndoFail) => Self::UndoFailed,
@@ -308,6 +314,11 @@ impl Step {
                 self.row.finished_at = None;
                 self.row.next_attempt_at = None;
                 self.row.handle = None;
+            }
+            StepMove::Approve | StepMove::Reject => {
+                self.row.attempt += 1;
+                self.row.started_at = Some(now);
+                self.row.finished_at = Some(now);
             }
             StepMove::Reset => {
                 self.row.attempts_before = self.row.attempt;

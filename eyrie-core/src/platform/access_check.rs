@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::{
     access::{Permission, Role, Standing},
-    error::{Error, Result},
+    error::{Denied, Error, Result},
     id::{DeploymentId, ProjectId, RunId, UserId},
     model::{Principal, Project, TokenBinding, TokenKind, User, Verdict},
     platform::Acting,
@@ -80,6 +80,21 @@ impl Acting {
         let denied = permission.denied();
         self.refused(permission, on, None, &denied.needs).await;
         denied.into()
+    }
+
+    /// Lets through whoever has at least this role on the resource, besides the permission: what is asked for says which.
+    pub(super) async fn require_role(&self, role: Role, permission: Permission, resource: &Resource) -> Result<()> {
+        let enough = match self.standing(resource).await? {
+            Standing::Operator => true,
+            Standing::Member(has) => has >= role,
+            _ => false,
+        };
+        if enough {
+            return Ok(());
+        }
+        let denied = Denied { permission: permission.as_str(), needs: format!("the role {role} in the project") };
+        self.refused(permission, &resource.to_string(), Some(resource.project), &denied.needs).await;
+        Err(denied.into())
     }
 
     async fn refused(&self, permission: Permission, resource: &str, project: Option<ProjectId>, needs: &str) {

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use crate::{
     access::Permission,
     deployment_type::PlanRequest,
-    error::{Error, ErrorKind, Invalid, Result},
+    error::{Error, ErrorKind, IllegalTransition, Invalid, Result},
     id::{DeploymentId, RunId},
     model::{Deployment, Plan, Principal, PrincipalRef, Run, RunKind, RunRow, RunState, Step, StepIndex, StepState, StopPolicy},
     name::{Origin, StepName},
@@ -183,6 +183,40 @@ impl Acting {
         let reason = self.because(&format!("step {:?} retried", planned.name.as_str()), reason);
         let dependents = plan.downstream(step).into_iter().filter(|one| *one != step).collect();
         self.command(run, Permission::RunResume, Change::RetryStep { step, dependents, reason }).await
+    }
+
+    /// Approves of a step that the run waits for; the run goes on.
+    ///
+    /// # Errors
+    /// `Invalid` when the step is no approval; `Denied` when the plan asks for a higher role; `IllegalTransition` when the run does
+    /// not wait, or not for this.
+    pub async fn approve_step(&self, id: RunId, step: StepIndex, reason: &str) -> Result<RunView> {
+        self.decide(id, step, true, self.because("approved", reason)).await
+    }
+
+    /// Rejects a step that the run waits for: the step, and with it the run, fails.
+    ///
+    /// # Errors
+    /// As for [`approve_step`](Self::approve_step).
+    pub async fn reject_step(&self, id: RunId, step: StepIndex, reason: &str) -> Result<RunView> {
+        self.decide(id, step, false, self.because("rejected", reason)).await
+    }
+
+    async fn decide(&self, id: RunId, step: StepIndex, approved: bool, reason: String) -> Result<RunView> {
+        let run = self.run_for(id, Permission::RunApprove).await?;
+        let plan = self.store().plan(run.plan_hash).await?;
+        let planned = plan.step(step).ok_or_else(|| Error::not_found("step"))?;
+        let Some(role) = planned.approval else {
+            return Err(Invalid::new("step", format!("{:?} does not wait for an approval", planned.name.as_str())).into());
+        };
+        self.require_role(role, Permission::RunApprove, &Resource::run(id, run.deployment_id, run.project_id)).await?;
+        // While the run waits, needs are met only by approvals, and never unmet.
+        let steps = self.store().steps(id).await?;
+        let is_met = |need: &StepIndex| steps.iter().any(|step| step.index == *need && step.state == StepState::Succeeded);
+        if !plan.needs(step).iter().all(is_met) {
+            return Err(IllegalTransition { machine: "step", from: "pending", event: "be decided on before what it needs is done" }.into());
+        }
+        self.command(run, Permission::RunApprove, Change::Approve { step, approved, reason }).await
     }
 
     /// Tries every undo of the run that failed, or was cancelled, again, and goes on with what it kept waiting.

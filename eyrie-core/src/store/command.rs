@@ -110,6 +110,16 @@ pub enum Change {
         /// Who and why, for a person.
         reason: String,
     },
+    /// Somebody approves of a step that the run waits for, or rejects it. Whoever sends this knows that the step is an approval, and
+    /// that they may.
+    Approve {
+        /// The step.
+        step: StepIndex,
+        /// Whether it may go on.
+        approved: bool,
+        /// Who and why, for a person.
+        reason: String,
+    },
     /// Somebody wants a parked run to go on, or a failed one to be continued from where it stopped: what succeeded stays, all other
     /// planned steps are to begin anew, and the run queues again at the place that the time of its asking gives it.
     Resume {
@@ -201,6 +211,11 @@ pub enum End {
     /// Some of what was to be undone could not be.
     UndoFail {
         /// Which, and why.
+        message: String,
+    },
+    /// Nothing can go on before somebody approves of a step: the run waits, without a worker, and keeps its deployment's turn.
+    Wait {
+        /// For what.
         message: String,
     },
     /// Set aside until somebody decides.

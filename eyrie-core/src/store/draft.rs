@@ -69,6 +69,7 @@ impl<'a> Draft<'a> {
                 let step = self.running(*step, Some(*attempt))?;
                 step.row_mut().undo_data = Some(data.clone());
             }
+            Change::Approve { step, approved, reason } => self.approve(*step, *approved, reason)?,
             Change::RequestCancel { reason } => self.request_cancel(reason, false)?,
             Change::CancelAndUndo { reason } => self.request_cancel(reason, true)?,
             Change::Resume { reason } if self.run.state == RunState::Parked => {
@@ -174,6 +175,7 @@ impl<'a> Draft<'a> {
             }
             Some(End::Succeed { release }) => self.succeed(release.as_ref())?,
             Some(End::Fail { message }) => self.end_without_success(RunMove::Fail, message)?,
+            Some(End::Wait { message }) => self.move_run(RunMove::Wait, message)?,
             Some(End::Park { message }) if self.run.state == RunState::Undoing => {
                 self.move_run(RunMove::Park, &beside(&self.run.message, message))?;
             }
@@ -330,6 +332,18 @@ impl<'a> Draft<'a> {
             return self.move_run(RunMove::CancelAndUndo, &reason);
         }
         self.end_without_success(RunMove::RequestCancel, &reason)
+    }
+
+    /// Somebody's word on a step that the run waits for. It has kept its deployment's turn.
+    fn approve(&mut self, step: StepIndex, approved: bool, reason: &str) -> Result<(), RecordError> {
+        let step_move = if approved { StepMove::Approve } else { StepMove::Reject };
+        if self.step(step)?.parent.is_some() || self.run.state != RunState::Waiting {
+            return Err(illegal_run(&self.run, "have a step approved or rejected"));
+        }
+        self.move_step(step, step_move, reason)?;
+        self.move_run(RunMove::Wake, reason)?;
+        self.run.row_mut().ready = true;
+        Ok(())
     }
 
     /// What a failed run did not do is to be done after all.

@@ -64,6 +64,7 @@ impl Needs {
                 Change::Progress { step, .. } | Change::KeepHandle { step, .. } | Change::SaveUndo { step, .. } => {
                     needs.steps.insert((run, *step));
                 }
+                Change::Approve { step, .. } => drop(needs.steps.insert((run, *step))),
                 Change::RequestCancel { .. }
                 | Change::CancelAndUndo { .. }
                 | Change::Resume { .. }

@@ -1,5 +1,6 @@
 //! The engine, on every store.
 
+mod approval;
 mod cancel;
 mod feed;
 mod misbehaviour;

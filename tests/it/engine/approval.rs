@@ -1,0 +1,92 @@
+//! A run waits for somebody's word, without a worker, and goes on.
+
+use eyrie_core::{
+    ErrorKind,
+    model::{Plan, Role, RunState, StepIndex, StepState, StopPolicy},
+};
+use eyrie_tests::world::{Ground, Kind, World, quick, states};
+
+use super::on_every_store;
+
+on_every_store! {
+    an_approval_lets_the_run_go_on;
+    a_rejection_fails_the_run_and_undoes_it;
+    approvals_are_decided_in_order;
+    a_waiting_run_survives_its_worker;
+}
+
+fn plan() -> Plan {
+    Plan::builder()
+        .step("build", "ledger", |s| s.undo())
+        .approval("sign-off", Role::Admin, |s| s.needs(["build"]))
+        .step("ship", "ledger", |s| s.undo().needs(["sign-off"]))
+        .on_failure(StopPolicy::Undo)
+        .build()
+        .unwrap()
+}
+
+async fn an_approval_lets_the_run_go_on(kind: Kind) {
+    let world = World::on(&Ground::new(kind).await, quick()).await;
+    let run = world.start(plan()).await;
+    let view = world.until(run, RunState::Waiting).await;
+    assert_eq!(view.run.message, "step \"sign-off\" waits for the approval of somebody with the role admin");
+    assert_eq!((view.run.worker_id, states(&view)[1]), (None, StepState::Pending));
+    let refused = world.me.approve_step(run, StepIndex::new(2), "").await.unwrap_err();
+    assert_eq!(refused.invalid().unwrap().field(), "step");
+    world.me.approve_step(run, StepIndex::new(1), "looks good").await.unwrap();
+    let view = world.end_of(run).await;
+    assert_eq!((view.run.state, states(&view)), (RunState::Succeeded, vec![StepState::Succeeded; 3]));
+    assert!(view.steps[1].message.starts_with("approved by"), "{}", view.steps[1].message);
+    assert!(view.steps[1].message.ends_with("looks good") && view.steps[1].finished_at.is_some());
+    let late = world.me.approve_step(run, StepIndex::new(1), "").await.unwrap_err();
+    assert_eq!(late.kind(), ErrorKind::IllegalTransition);
+}
+
+async fn a_rejection_fails_the_run_and_undoes_it(kind: Kind) {
+    let world = World::on(&Ground::new(kind).await, quick()).await;
+    let run = world.start(plan()).await;
+    world.until(run, RunState::Waiting).await;
+    world.me.reject_step(run, StepIndex::new(1), "not on a Friday").await.unwrap();
+    let view = world.end_of(run).await;
+    assert_eq!(view.run.state, RunState::Undone);
+    assert!(view.run.message.starts_with("step \"sign-off\" failed: rejected by"), "{}", view.run.message);
+    assert_eq!(states(&view), [StepState::Undone, StepState::Failed, StepState::Skipped]);
+    assert!(view.steps[1].message.ends_with("not on a Friday"), "{}", view.steps[1].message);
+}
+
+async fn approvals_are_decided_in_order(kind: Kind) {
+    let world = World::on(&Ground::new(kind).await, quick()).await;
+    let plan = Plan::builder()
+        .approval("first", Role::Developer, |s| s)
+        .approval("second", Role::Developer, |s| s.needs(["first"]))
+        .step("beside", "echo", |s| s)
+        .build()
+        .unwrap();
+    let run = world.start(plan).await;
+    let view = world.until(run, RunState::Waiting).await;
+    assert_eq!(states(&view), [StepState::Pending, StepState::Pending, StepState::Succeeded]);
+    let early = world.me.approve_step(run, StepIndex::new(1), "").await.unwrap_err();
+    assert_eq!(early.kind(), ErrorKind::IllegalTransition);
+    world.me.approve_step(run, StepIndex::new(0), "").await.unwrap();
+    let waits = async || {
+        let view = world.me.run(run).await.unwrap();
+        view.run.state == RunState::Waiting && view.run.message.contains("second")
+    };
+    while !waits().await {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    world.me.approve_step(run, StepIndex::new(1), "").await.unwrap();
+    assert_eq!(world.end_of(run).await.run.state, RunState::Succeeded);
+}
+
+async fn a_waiting_run_survives_its_worker(kind: Kind) {
+    let ground = Ground::new(kind).await;
+    let first = World::on(&ground, quick()).await;
+    let run = first.start(plan()).await;
+    first.until(run, RunState::Waiting).await;
+    first.eyrie.shutdown().await;
+    let second = World::on(&ground.another().await, quick()).await;
+    second.me.approve_step(run, StepIndex::new(1), "").await.unwrap();
+    let view = second.end_of(run).await;
+    assert_eq!((view.run.state, second.ledger.read()), (RunState::Succeeded, vec!["do ship".to_owned()]));
+}
