@@ -343,17 +343,17 @@ impl Model<'_> {
         let ended = matches!(run.state, RunState::Failed | RunState::UndoFailed | RunState::Cancelled);
         let any = at(u32::try_from(self.random.pick(&planned)).unwrap());
         let reason = || "because".to_owned();
-        let change = match self.random.below(10) {
-            0 => return cancel(id, "enough"),
-            1 => return resume(id, "go on"),
-            5 => return Command::unfenced(id, Change::CancelAndUndo { reason: reason() }),
+        let change = match self.random.below(20) {
+            0 if self.random.below(3) == 0 => return cancel(id, "enough"),
+            1 | 10 => return resume(id, "go on"),
+            5 if self.random.below(3) == 0 => return Command::unfenced(id, Change::CancelAndUndo { reason: reason() }),
             6..=9 if run.state == RunState::Waiting => {
                 let approved = self.random.below(3) > 0;
                 return Command::unfenced(id, Change::Approve { step: any, approved, reason: reason() });
             }
-            6 if ended => return Command::unfenced(id, Change::RetryUndo { reason: reason() }),
-            7 if ended => return Command::unfenced(id, Change::SkipUndo { step: any, reason: reason() }),
-            8 if ended => {
+            6 | 11 if ended => return Command::unfenced(id, Change::RetryUndo { reason: reason() }),
+            7 | 12 if ended => return Command::unfenced(id, Change::SkipUndo { step: any, reason: reason() }),
+            8 | 13 if ended => {
                 let dependents = planned.iter().filter(|index| **index > any.position()).map(|index| at(u32::try_from(*index).unwrap()));
                 return Command::unfenced(id, Change::RetryStep { step: any, dependents: dependents.collect(), reason: reason() });
             }

@@ -99,7 +99,7 @@ where
         }
         transitions {
             settle_start_and_end_are_one, fenced_by_worker_and_epoch, stale_attempts_are_refused, cancel_before_finish,
-            finish_before_cancel, cancel_races_finish, retry_pauses, park_and_resume, cancel_of_a_parked_run, hand_back,
+            finish_before_cancel, cancel_races_finish, retry_pauses, park_and_resume, cancel_of_a_parked_run, cancel_of_a_run_parked_amidst, hand_back,
             failure_skips_the_rest, progress_and_handles, refused_among_others, repeated_commands,
         }
         undo {

@@ -183,6 +183,15 @@ pub async fn cancel_of_a_parked_run(store: &dyn Store) {
     assert_eq!((run.message.as_str(), run.finished_at), ("forget it", Some(done.events[1].at)));
 }
 
+/// Steps that a script announced are skipped with the rest, also when the run was set aside in the middle of it.
+pub async fn cancel_of_a_run_parked_amidst(store: &dyn Store) {
+    let held = held(store, "shop", &chain(&["a", "b"])).await;
+    held.change(store, Change::Expect { parent: at(0), names: vec![super::fixtures::step_name("pull")] }).await.unwrap();
+    held.change(store, advance([], [], Some(End::Park { message: "look first".to_owned() }))).await.unwrap();
+    assert_eq!(record(store, cancel(held.run.id, "forget it")).await.unwrap().run_state, RunState::Cancelled);
+    assert_eq!(steps(store, held.run.id).await[1..], ["b skipped 0", "pull skipped 1"]);
+}
+
 /// A run that is handed back keeps its state and may be taken by any worker at once; its former holder is fenced off.
 pub async fn hand_back(store: &dyn Store) {
     let held = held(store, "shop", &wide(&["a", "b"])).await;

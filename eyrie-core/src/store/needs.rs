@@ -65,12 +65,13 @@ impl Needs {
                     needs.steps.insert((run, *step));
                 }
                 Change::Approve { step, .. } => drop(needs.steps.insert((run, *step))),
-                Change::RequestCancel { .. }
-                | Change::CancelAndUndo { .. }
-                | Change::Resume { .. }
-                | Change::RetryStep { .. }
-                | Change::RetryUndo { .. }
-                | Change::SkipUndo { .. } => drop(needs.planned.insert(run)),
+                Change::RequestCancel { .. } | Change::CancelAndUndo { .. } => {
+                    needs.unfinished.insert(run);
+                    needs.planned.insert(run);
+                }
+                Change::Resume { .. } | Change::RetryStep { .. } | Change::RetryUndo { .. } | Change::SkipUndo { .. } => {
+                    drop(needs.planned.insert(run))
+                }
             }
         }
         needs

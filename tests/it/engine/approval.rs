@@ -2,7 +2,9 @@
 
 use eyrie_core::{
     ErrorKind,
-    model::{Plan, Role, RunState, StepIndex, StepState, StopPolicy},
+    model::{Plan, Principal, Role, RunState, StepIndex, StepState, StopPolicy},
+    name::Origin,
+    platform::NewUser,
 };
 use eyrie_tests::world::{Ground, Kind, World, quick, states};
 
@@ -13,6 +15,7 @@ on_every_store! {
     a_rejection_fails_the_run_and_undoes_it;
     approvals_are_decided_in_order;
     a_waiting_run_survives_its_worker;
+    the_role_that_the_plan_names_is_needed;
 }
 
 fn plan() -> Plan {
@@ -89,4 +92,33 @@ async fn a_waiting_run_survives_its_worker(kind: Kind) {
     second.me.approve_step(run, StepIndex::new(1), "").await.unwrap();
     let view = second.end_of(run).await;
     assert_eq!((view.run.state, second.ledger.read()), (RunState::Succeeded, vec!["do ship".to_owned()]));
+}
+
+async fn the_role_that_the_plan_names_is_needed(kind: Kind) {
+    let world = World::on(&Ground::new(kind).await, quick()).await;
+    let user = world.me.create_user(NewUser { name: "dora".parse().unwrap(), password: None, operator: false }).await.unwrap();
+    let dora = world.eyrie.acting_as(Principal::User {
+        id: user.id,
+        name: user.name.clone(),
+        session: None,
+        origin: Origin::new("test").unwrap(),
+    });
+    let run = world.start(plan()).await;
+    world.until(run, RunState::Waiting).await;
+    let step = StepIndex::new(1);
+    assert_eq!(dora.approve_step(run, step, "").await.unwrap_err().kind(), ErrorKind::NotFound, "an outsider knows nothing of it");
+    for (role, told) in [(Role::User, "the role developer in the project"), (Role::Developer, "the role admin in the project")] {
+        world.me.set_member(world.deployment.project_id, user.id, role).await.unwrap();
+        let refused = dora.approve_step(run, step, "").await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Denied);
+        assert!(refused.to_string().contains(told), "{refused}");
+        for refused in [dora.retry_undo(run, "").await, dora.skip_undo(run, step, "").await, dora.retry_step(run, step, "").await] {
+            assert_eq!(refused.unwrap_err().kind(), ErrorKind::Denied);
+        }
+    }
+    world.me.set_member(world.deployment.project_id, user.id, Role::Admin).await.unwrap();
+    dora.approve_step(run, step, "").await.unwrap();
+    let view = world.end_of(run).await;
+    assert_eq!(view.run.state, RunState::Succeeded);
+    assert!(view.steps[1].message.contains("dora"), "{}", view.steps[1].message);
 }
