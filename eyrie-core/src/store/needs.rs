@@ -70,7 +70,7 @@ impl Needs {
                     needs.planned.insert(run);
                 }
                 Change::Resume { .. } | Change::RetryStep { .. } | Change::RetryUndo { .. } | Change::SkipUndo { .. } => {
-                    drop(needs.planned.insert(run))
+                    needs.planned.insert(run);
                 }
             }
         }
