@@ -94,7 +94,7 @@ where
         }
         queue {
             kept_and_found, unknown_is_not_found, request_keys, request_keys_in_a_race, equal_plans_are_shared, listed,
-            claim_starts_the_run, claim_order_and_limit, abandoned_runs_come_first, serial_per_deployment, cancel_in_the_queue,
+            claim_starts_the_run, claim_order_and_limit, fair_between_projects, abandoned_runs_come_first, serial_per_deployment, cancel_in_the_queue,
             parked_runs_keep_their_turn, poll, claim_needs_a_lease, claims_in_a_race, commands_to_nowhere,
         }
         transitions {

@@ -189,6 +189,31 @@ pub async fn claim_order_and_limit(store: &dyn Store) {
     assert_eq!(ids(store.claim(worker, 3).await.unwrap()), runs[3..]);
 }
 
+/// A project with a long queue keeps another one's first run from no place that becomes free.
+pub async fn fair_between_projects(store: &dyn Store) {
+    let mut runs = Vec::new();
+    for (slug, count) in [("large", 9), ("small", 2)] {
+        let group = kept_group(store, &kept_project(store, slug).await, "web").await;
+        let mut of_project = Vec::new();
+        for number in 0..count {
+            let place = kept_deployment(store, &group, &format!("d{number}")).await;
+            of_project.push(queued(store, &place, &chain(&["a"])).await.id);
+        }
+        runs.push(of_project);
+    }
+    let (large, small) = (&runs[0], &runs[1]);
+    let worker = worker(store).await;
+    let mut claim =
+        async |limit| -> Vec<RunId> { store.claim(worker, limit).await.unwrap().into_iter().map(|claim| claim.run.id).collect() };
+    // Nobody has any under way: who waits longer goes first, and then the other.
+    assert_eq!(claim(1).await, [large[0]]);
+    assert_eq!(claim(1).await, [small[0]]);
+    // Evenly, the oldest of each, in the order of their queueing; what one leaves goes to the other.
+    assert_eq!(claim(3).await, [large[1], large[2], small[1]]);
+    assert_eq!(claim(10).await, large[3..]);
+    assert!(claim(10).await.is_empty());
+}
+
 /// What was left by its holder is given before what is queued, however old that is.
 pub async fn abandoned_runs_come_first(store: &dyn Store) {
     let all = places(store, &["a", "b"]).await;

@@ -1,14 +1,14 @@
 //! The queue: runs come in, and are given to workers.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::state::{State, free, need};
 use crate::{
     clock::Timestamp,
     error::{Error, ErrorKind, Result},
-    id::{RunId, WorkerId},
+    id::{ProjectId, RunId, WorkerId},
     model::{Run, RunEvent, RunEventBody, RunRow, RunState, Step},
-    store::{Claim, Enqueue, Enqueued, EventRow, Poll, claim},
+    store::{Claim, Enqueue, Enqueued, EventRow, Poll, Waiting, claim, fair_shares},
 };
 
 impl State {
@@ -44,20 +44,47 @@ impl State {
         Ok(Enqueued { run, is_new: true })
     }
 
-    /// Runs that a claim would find: first those whose holder is gone, then queued ones whose turn it is, oldest first.
-    fn claimable(&self, now: Timestamp) -> impl Iterator<Item = RunId> {
+    /// Runs whose holder is gone.
+    fn abandoned(&self, now: Timestamp) -> impl Iterator<Item = RunId> {
         let is_abandoned = move |id: &&RunId| {
             let holder = self.runs.get(id).and_then(|record| record.run.worker_id);
             holder.is_none_or(|worker| !self.is_leased(worker, now))
         };
-        self.held.iter().filter(is_abandoned).chain(&self.ready).copied()
+        self.held.iter().filter(is_abandoned).copied()
+    }
+
+    /// Up to `room` queued runs whose turn it is, shared out between their projects.
+    fn next_in_turn(&self, room: usize) -> Vec<RunId> {
+        let run = |id: &RunId| self.runs.get(id).map(|record| &record.run);
+        let mut queues: BTreeMap<ProjectId, Vec<&Run>> = BTreeMap::new();
+        for run in self.ready.iter().filter_map(run) {
+            queues.entry(run.project_id).or_default().push(run);
+        }
+        let held = |project: ProjectId| self.held.iter().filter_map(run).filter(|run| run.project_id == project).count();
+        let small = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        let mut waiting = Vec::new();
+        for (project, queue) in &mut queues {
+            queue.sort_by_key(|run| (run.queued_at, run.id));
+            waiting.extend(queue.first().map(|oldest| Waiting {
+                project: *project,
+                ready: small(queue.len()),
+                held: small(held(*project)),
+                since: oldest.queued_at,
+            }));
+        }
+        let mut next: Vec<&Run> = Vec::new();
+        for (project, share) in fair_shares(&waiting, small(room)) {
+            next.extend(queues.remove(&project).unwrap_or_default().into_iter().take(share as usize));
+        }
+        next.sort_by_key(|run| (run.queued_at, run.id));
+        next.into_iter().map(|run| run.id).collect()
     }
 
     pub(super) fn poll(&self, worker: WorkerId, now: Timestamp) -> Poll {
         let is_cancelling = |run: &Run| run.state == RunState::Cancelling && run.worker_id == Some(worker);
         let held = self.held.iter().filter_map(|id| Some(&self.runs.get(id)?.run));
         Poll {
-            claimable: self.claimable(now).next().is_some(),
+            claimable: !self.ready.is_empty() || self.abandoned(now).next().is_some(),
             cancelling: held.filter(|run| is_cancelling(run)).map(|run| run.id).collect(),
         }
     }
@@ -66,7 +93,8 @@ impl State {
         if !self.is_leased(worker, now) {
             return Err(Error::not_found("lease"));
         }
-        let ids: Vec<_> = self.claimable(now).take(limit as usize).collect();
+        let mut ids: Vec<_> = self.abandoned(now).take(limit as usize).collect();
+        ids.extend(self.next_in_turn(limit as usize - ids.len()));
         let claimed = ids.into_iter().map(|id| self.claimed(id, worker, now)).collect::<Result<Vec<_>>>()?;
         for (given, rows) in &claimed {
             self.put_run(given.run.clone());

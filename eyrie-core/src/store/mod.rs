@@ -15,6 +15,7 @@ mod command;
 mod deployment;
 mod draft;
 mod event;
+mod fairness;
 mod group;
 mod log;
 mod needs;
@@ -35,6 +36,7 @@ pub use command::{Change, Command, End, Fence, RecordError, Recorded, Settle, Se
 pub use deployment::{DeploymentFilter, DeploymentStore};
 pub use draft::{MAX_REPORTED_STEPS, MAX_UNDO_DATA, claim};
 pub use event::{EventStore, FeedItem};
+pub use fairness::{Waiting, fair_shares};
 pub use group::{GroupStore, ScopeStore};
 pub use log::{LogChunk, LogStore, MAX_LOG_CHUNK};
 pub use needs::Needs;

@@ -97,7 +97,8 @@ pub trait RunStore {
     async fn plan(&self, hash: PlanHash) -> Result<Plan>;
     /// What there is to do for the worker.
     async fn poll(&self, worker: WorkerId) -> Result<Poll>;
-    /// Gives up to `limit` runs to the worker: first those whose holder is gone, then queued ones whose turn it is, oldest first.
+    /// Gives up to `limit` runs to the worker: first those whose holder is gone, then queued ones whose turn it is, shared out between
+    /// their projects as [`fair_shares`](crate::store::fair_shares) says, the oldest of each; all in the order of their queueing.
     /// At most one run of a deployment is held at any time. The worker's own lease must be valid (`NotFound`).
     async fn claim(&self, worker: WorkerId, limit: u32) -> Result<Vec<Claim>>;
     /// Carries out the commands in order, in one transaction. One that is refused leaves no trace and does not touch the others.

@@ -57,8 +57,8 @@ const INDEXES: &[&str] = &[
     "CREATE INDEX runs_queue ON runs (deployment_id, queued_at, id) WHERE finished_at IS NULL",
     "CREATE UNIQUE INDEX runs_current ON runs (deployment_id) WHERE finished_at IS NULL AND (state <> 'queued' OR ready)",
     // What a claim looks for: runs whose turn it is, and runs that somebody holds.
-    "CREATE INDEX runs_ready ON runs (queued_at, id) WHERE ready",
-    "CREATE INDEX runs_held ON runs (worker_id, state) WHERE state IN ('running', 'cancelling', 'undoing')",
+    "CREATE INDEX runs_ready ON runs (project_id, queued_at, id) WHERE ready",
+    "CREATE INDEX runs_held ON runs (project_id, worker_id, state) WHERE state IN ('running', 'cancelling', 'undoing')",
     "CREATE INDEX run_steps_open_reports ON run_steps (run_id, name) WHERE parent IS NOT NULL AND state IN ('pending', 'running')",
     "CREATE UNIQUE INDEX run_events_seq ON run_events (run_id, seq)",
     "CREATE UNIQUE INDEX run_events_report ON run_events (run_id, report_id) WHERE report_id IS NOT NULL",

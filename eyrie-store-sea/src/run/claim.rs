@@ -7,14 +7,14 @@ use std::{
 
 use eyrie_core::{
     Result, Timestamp,
-    id::{RunId, WorkerId},
+    id::{ProjectId, RunId, WorkerId},
     model::{Run, Step},
-    store::{self, Claim, RunWrites},
+    store::{self, Claim, RunWrites, Waiting, fair_shares},
 };
 
 use crate::{
     entity::{
-        column::{count, micros},
+        column::{counted_small, micros, time},
         run, run_step,
     },
     error::Failure,
@@ -44,8 +44,24 @@ static LEFT: RowStatement = RowStatement::query(
 .taking();
 static HELD_BY: RowStatement =
     RowStatement::select(run::Model::COLUMNS, "runs", &[("worker_id", Uuid)], "AND state IN ('running', 'cancelling', 'undoing')").taking();
-static READY: RowStatement =
-    RowStatement::query(run::Model::COLUMNS, &[("most", Int)], "runs WHERE ready ORDER BY queued_at, id LIMIT ?1").taking();
+/// The projects that have runs whose turn it is, each found by one step in the index.
+static WAITING: RowStatement = RowStatement::written(
+    &[("most", Int)],
+    "WITH RECURSIVE p (id) AS (SELECT (SELECT r.project_id FROM runs r WHERE r.ready ORDER BY r.project_id LIMIT 1) \
+        UNION ALL SELECT (SELECT r.project_id FROM runs r WHERE r.ready AND r.project_id > p.id ORDER BY r.project_id LIMIT 1) \
+            FROM p WHERE p.id IS NOT NULL) \
+        SELECT p.id AS project_id, \
+            (SELECT count(*) FROM (SELECT 1 FROM runs r WHERE r.ready AND r.project_id = p.id LIMIT ?1) some) AS ready, \
+            (SELECT count(*) FROM runs r WHERE r.project_id = p.id AND r.state IN ('running', 'cancelling', 'undoing')) AS held, \
+            (SELECT r.queued_at FROM runs r WHERE r.ready AND r.project_id = p.id ORDER BY r.queued_at, r.id LIMIT 1) AS since \
+        FROM p WHERE p.id IS NOT NULL",
+);
+static READY: RowStatement = RowStatement::query(
+    run::Model::COLUMNS,
+    &[("project_id", Uuid), ("most", Int)],
+    "runs WHERE ready AND project_id = ?1 ORDER BY queued_at, id LIMIT ?2",
+)
+.taking();
 static STEPS: RowStatement = RowStatement::select(
     run_step::Model::COLUMNS,
     "run_steps",
@@ -60,6 +76,16 @@ struct Holder {
 }
 
 from_row!(Holder { worker_id, lease_until });
+
+#[derive(Debug)]
+struct WaitingRow {
+    project_id: sea_orm::prelude::Uuid,
+    ready: i64,
+    held: i64,
+    since: i64,
+}
+
+from_row!(WaitingRow { project_id, ready, held, since });
 
 #[derive(Debug)]
 struct Lease {
@@ -81,9 +107,9 @@ async fn give(mut tx: RowTx, locks: Arc<WorkerLocks>, worker: WorkerId, limit: u
     let at = tx.now();
     check_lease(&mut tx, worker, at).await?;
     let (mut rows, dead) = orphans(&mut tx, &locks, worker, at, limit).await?;
-    let room = u64::from(limit).saturating_sub(rows.len() as u64);
+    let room = limit.saturating_sub(u32::try_from(rows.len()).unwrap_or(u32::MAX));
     if room > 0 {
-        rows.extend(runs_of(&mut tx, &READY, room).await?);
+        rows.extend(next_in_turn(&mut tx, room).await?);
     }
     let claims = take(&mut tx, rows, worker, at).await?;
     if claims.is_empty() && dead.is_empty() {
@@ -99,8 +125,22 @@ async fn check_lease(tx: &mut RowTx, worker: WorkerId, at: Timestamp) -> Result<
     if leases.iter().any(|lease| lease.lease_until > micros(at)) { Ok(()) } else { Err(Failure::missing("valid worker lease")) }
 }
 
-async fn runs_of(tx: &mut RowTx, statement: &'static RowStatement, limit: u64) -> Result<Vec<run::Model>, Failure> {
-    tx.read(statement, Rows::from_iter([[count(limit).into()]])).await
+/// Up to `room` queued runs whose turn it is, shared out between their projects.
+async fn next_in_turn(tx: &mut RowTx, room: u32) -> Result<Vec<run::Model>, Failure> {
+    let mut waiting = Vec::new();
+    for row in tx.read::<WaitingRow>(&WAITING, Rows::from_iter([[i64::from(room).into()]])).await? {
+        waiting.push(Waiting {
+            project: ProjectId::from_uuid(row.project_id),
+            ready: counted_small(row.ready)?,
+            held: counted_small(row.held)?,
+            since: time(row.since),
+        });
+    }
+    let shares = fair_shares(&waiting, room).into_iter();
+    let shares = shares.map(|(project, share)| [project.uuid().into(), i64::from(share).into()]).collect();
+    let mut rows: Vec<run::Model> = tx.read(&READY, shares).await?;
+    rows.sort_by_key(|row| (row.queued_at, row.id));
+    Ok(rows)
 }
 
 /// Held runs whose holder is gone, oldest first, and the holders found dead by their locks.
@@ -126,7 +166,7 @@ async fn orphans(
         gone.push(id.uuid());
     }
     tx.execute(&END_LEASES, dead.iter().map(|id| [id.uuid().into(), 0_i64.into()]).collect()).await?;
-    let mut rows = if is_some_left { runs_of(tx, &LEFT, u64::from(limit)).await? } else { Vec::new() };
+    let mut rows = if is_some_left { tx.read(&LEFT, Rows::from_iter([[i64::from(limit).into()]])).await? } else { Vec::new() };
     if !gone.is_empty() {
         rows.extend(tx.read::<run::Model>(&HELD_BY, gone.into_iter().map(|id| [id.into()]).collect()).await?);
     }
