@@ -51,7 +51,7 @@ static WAITING: RowStatement = RowStatement::written(
         UNION ALL SELECT (SELECT r.project_id FROM runs r WHERE r.ready AND r.project_id > p.id ORDER BY r.project_id LIMIT 1) \
             FROM p WHERE p.id IS NOT NULL) \
         SELECT p.id AS project_id, \
-            (SELECT count(*) FROM (SELECT 1 FROM runs r WHERE r.ready AND r.project_id = p.id LIMIT ?1) some) AS ready, \
+            (SELECT count(*) FROM (SELECT 1 FROM runs r WHERE r.ready AND r.project_id = p.id LIMIT ?1) AS few) AS ready, \
             (SELECT count(*) FROM runs r WHERE r.project_id = p.id AND r.state IN ('running', 'cancelling', 'undoing')) AS held, \
             (SELECT r.queued_at FROM runs r WHERE r.ready AND r.project_id = p.id ORDER BY r.queued_at, r.id LIMIT 1) AS since \
         FROM p WHERE p.id IS NOT NULL",
