@@ -203,8 +203,7 @@ pub async fn fair_between_projects(store: &dyn Store) {
     }
     let (large, small) = (&runs[0], &runs[1]);
     let worker = worker(store).await;
-    let mut claim =
-        async |limit| -> Vec<RunId> { store.claim(worker, limit).await.unwrap().into_iter().map(|claim| claim.run.id).collect() };
+    let claim = async |limit| -> Vec<RunId> { store.claim(worker, limit).await.unwrap().into_iter().map(|claim| claim.run.id).collect() };
     // Nobody has any under way: who waits longer goes first, and then the other.
     assert_eq!(claim(1).await, [large[0]]);
     assert_eq!(claim(1).await, [small[0]]);
