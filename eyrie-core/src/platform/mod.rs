@@ -14,6 +14,7 @@
 //! ```
 
 mod access_check;
+mod approval;
 mod audit;
 mod builder;
 mod deployment;
@@ -46,6 +47,7 @@ use crate::{
 };
 
 pub use access_check::Resource;
+pub use approval::OpenApproval;
 pub use builder::EyrieBuilder;
 pub use deployment::DeploymentView;
 pub use follow::{RunStream, RunsStream};

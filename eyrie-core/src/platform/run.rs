@@ -13,7 +13,7 @@ use crate::{
     id::{DeploymentId, RunId},
     model::{Deployment, Plan, Principal, PrincipalRef, Run, RunKind, RunRow, RunState, Step, StepIndex, StepState, StopPolicy},
     name::{Origin, StepName},
-    platform::{Acting, Resource},
+    platform::{Acting, Resource, approval::needs_are_met},
     store::{Change, Command, Enqueue, LogChunk, Page, PageRequest, RequestKey, RunFilter},
 };
 
@@ -210,10 +210,7 @@ impl Acting {
             return Err(Invalid::new("step", format!("{:?} does not wait for an approval", planned.name.as_str())).into());
         };
         self.require_role(role, Permission::RunApprove, &Resource::run(id, run.deployment_id, run.project_id)).await?;
-        // While the run waits, needs are met only by approvals, and never unmet.
-        let steps = self.store().steps(id).await?;
-        let is_met = |need: &StepIndex| steps.iter().any(|step| step.index == *need && step.state == StepState::Succeeded);
-        if !plan.needs(step).iter().all(is_met) {
+        if !needs_are_met(&plan, &self.store().steps(id).await?, step) {
             return Err(IllegalTransition { machine: "step", from: "pending", event: "be decided on before what it needs is done" }.into());
         }
         self.command(run, Permission::RunApprove, Change::Approve { step, approved, reason }).await

@@ -34,6 +34,9 @@ async fn an_approval_lets_the_run_go_on(kind: Kind) {
     let view = world.until(run, RunState::Waiting).await;
     assert_eq!(view.run.message, "step \"sign-off\" waits for the approval of somebody with the role admin");
     assert_eq!((view.run.worker_id, states(&view)[1]), (None, StepState::Pending));
+    let open = world.me.open_approvals(run).await.unwrap();
+    let shown: Vec<_> = open.iter().map(|open| (open.step.get(), open.name.as_str(), open.role)).collect();
+    assert_eq!(shown, [(1, "sign-off", Role::Admin)]);
     let refused = world.me.approve_step(run, StepIndex::new(2), "").await.unwrap_err();
     assert_eq!(refused.invalid().unwrap().field(), "step");
     world.me.approve_step(run, StepIndex::new(1), "looks good").await.unwrap();
@@ -41,6 +44,7 @@ async fn an_approval_lets_the_run_go_on(kind: Kind) {
     assert_eq!((view.run.state, states(&view)), (RunState::Succeeded, vec![StepState::Succeeded; 3]));
     assert!(view.steps[1].message.starts_with("approved by"), "{}", view.steps[1].message);
     assert!(view.steps[1].message.ends_with("looks good") && view.steps[1].finished_at.is_some());
+    assert_eq!(world.me.open_approvals(run).await.unwrap(), []);
     let late = world.me.approve_step(run, StepIndex::new(1), "").await.unwrap_err();
     assert_eq!(late.kind(), ErrorKind::IllegalTransition);
 }
@@ -68,6 +72,8 @@ async fn approvals_are_decided_in_order(kind: Kind) {
     let run = world.start(plan).await;
     let view = world.until(run, RunState::Waiting).await;
     assert_eq!(states(&view), [StepState::Pending, StepState::Pending, StepState::Succeeded]);
+    let open = async || world.me.open_approvals(run).await.unwrap().iter().map(|open| open.step.get()).collect::<Vec<_>>();
+    assert_eq!(open().await, [0], "the second one has its turn later");
     let early = world.me.approve_step(run, StepIndex::new(1), "").await.unwrap_err();
     assert_eq!(early.kind(), ErrorKind::IllegalTransition);
     world.me.approve_step(run, StepIndex::new(0), "").await.unwrap();
@@ -78,6 +84,7 @@ async fn approvals_are_decided_in_order(kind: Kind) {
     while !waits().await {
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
+    assert_eq!(open().await, [1]);
     world.me.approve_step(run, StepIndex::new(1), "").await.unwrap();
     assert_eq!(world.end_of(run).await.run.state, RunState::Succeeded);
 }
