@@ -87,6 +87,8 @@ shapes! {
         run_id: String, index: u32, name: String, parent: Option<u32>, state: String, attempt: u32, message: String, output: Option<Value>,
         started_at: Option<String>, finished_at: Option<String>, next_attempt_at: Option<String>, deadline_at: Option<String>,
     }
+    /// A step that waits for somebody's word: its place in the run, its name, and the role that the plan asks for.
+    Approval { step: u32, name: String, role: String, }
     /// What a successful run made.
     Release { id: String, deployment_id: String, run_id: String, plan_hash: String, config: Value, created_at: String, }
     /// What runs because of a release.

@@ -12,6 +12,7 @@ mod run;
 mod scope;
 mod service;
 mod session;
+mod step;
 mod token;
 mod user;
 
@@ -39,6 +40,7 @@ pub(crate) fn routes() -> OpenApiRouter<Portal> {
         .merge(deployment::routes())
         .merge(service::routes())
         .merge(run::routes())
+        .merge(step::routes())
         .merge(event::routes())
         .merge(release::routes())
         .merge(user::routes())

@@ -1,4 +1,4 @@
-//! Runs: started, looked at, cancelled, resumed, and their logs.
+//! Runs: started, looked at, cancelled, resumed, started again, and their logs.
 
 use axum::{
     Json,
@@ -7,7 +7,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use eyrie_core::{
-    Acting,
+    Acting, Error,
     id::{DeploymentId, RunId},
     model::Run,
     platform::{RunView, StartRun},
@@ -37,14 +37,16 @@ pub(super) fn routes() -> OpenApiRouter<Portal> {
         .routes(routes!(get))
         .routes(routes!(cancel))
         .routes(routes!(resume))
+        .routes(routes!(rerun))
+        .routes(routes!(retry_undo))
         .routes(routes!(log))
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Reason {
+pub(super) struct Reason {
     #[serde(default)]
-    reason: String,
+    pub(super) reason: String,
 }
 
 /// Lists runs, newest first. Without a project, deployment or service: all of them, for operators.
@@ -85,12 +87,20 @@ async fn start(Caller(acting): Caller, Id(deployment): Id<DeploymentId>, key: Id
 
 pub(super) async fn started(acting: &Acting, deployment: DeploymentId, key: IdempotencyKey, start: StartRun) -> Answer {
     let start = StartRun { request_key: key.0, ..start };
-    let run = acting.start_run(deployment, start).await.map_err(|error| match error.invalid() {
+    Ok(queued(acting.start_run(deployment, start).await.map_err(named)?))
+}
+
+/// The refusal of a key, under the name of its header.
+fn named(error: Error) -> Problem {
+    match error.invalid() {
         Some(invalid) if invalid.field() == "idempotency_key" => Problem::invalid("Idempotency-Key", invalid.reason()),
         _ => error.into(),
-    })?;
+    }
+}
+
+fn queued(run: Run) -> Response {
     let place = format!("/api/v1/runs/{}", run.id);
-    Ok(located((StatusCode::ACCEPTED, Json(run)).into_response(), &place))
+    located((StatusCode::ACCEPTED, Json(run)).into_response(), &place)
 }
 
 /// The run with its steps.
@@ -108,7 +118,7 @@ async fn cancel(Caller(acting): Caller, Id(id): Id<RunId>, body: Bytes) -> Answe
     Ok((StatusCode::ACCEPTED, Json(acting.cancel_run(id, &reason).await?)).into_response())
 }
 
-/// Lets a parked run go on. The body may be missing.
+/// Lets a parked run go on, or continues a failed one: what succeeded stays. The body may be missing.
 #[utoipa::path(post, path = "/api/v1/runs/{id}/resume", tag = "runs", params(("id" = String, Path)),
     request_body = Option<schema::Reason>, responses((status = 202, description = "It is queued again.", body = schema::RunView)))]
 async fn resume(Caller(acting): Caller, Id(id): Id<RunId>, body: Bytes) -> Answer {
@@ -116,7 +126,23 @@ async fn resume(Caller(acting): Caller, Id(id): Id<RunId>, body: Bytes) -> Answe
     Ok((StatusCode::ACCEPTED, Json(acting.resume_run(id, &reason).await?)).into_response())
 }
 
-fn why(body: &[u8]) -> Answer<Reason> {
+/// Starts a run with the plan, kind and context of this one. It is durable when this answers.
+#[utoipa::path(post, path = "/api/v1/runs/{id}/rerun", tag = "runs",
+    params(("id" = String, Path), ("Idempotency-Key" = Option<String>, Header, description = "The same key starts nothing twice.")),
+    responses((status = 202, description = "The new run is queued.", body = schema::Run)))]
+async fn rerun(Caller(acting): Caller, Id(id): Id<RunId>, key: IdempotencyKey) -> Answer {
+    Ok(queued(acting.rerun_run(id, key.0).await.map_err(named)?))
+}
+
+/// Tries every undo of the run that failed, or was cancelled, again. The body may be missing.
+#[utoipa::path(post, path = "/api/v1/runs/{id}/retry-undo", tag = "runs", params(("id" = String, Path)),
+    request_body = Option<schema::Reason>, responses((status = 202, description = "It is queued again.", body = schema::RunView)))]
+async fn retry_undo(Caller(acting): Caller, Id(id): Id<RunId>, body: Bytes) -> Answer {
+    let Reason { reason } = why(&body)?;
+    Ok((StatusCode::ACCEPTED, Json(acting.retry_undo(id, &reason).await?)).into_response())
+}
+
+pub(super) fn why(body: &[u8]) -> Answer<Reason> {
     if body.is_empty() {
         return Ok(Reason::default());
     }

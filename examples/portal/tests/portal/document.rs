@@ -33,7 +33,7 @@ async fn every_operation_that_is_not_public_refuses_whoever_is_unknown() {
             continue;
         }
         guarded += 1;
-        let path = path.replace("{id}", ID).replace("{user_id}", ID);
+        let path = path.replace("{id}", ID).replace("{user_id}", ID).replace("{step}", "0");
         for header in [
             None,
             Some(("authorization", "Bearer garbage")),
