@@ -7,7 +7,7 @@ use axum::{
 };
 use eyrie_core::{
     id::{DeploymentId, RunId},
-    model::RunKind,
+    model::{RunKind, StepIndex},
     platform::StartRun,
 };
 use serde::{Deserialize, de::DeserializeOwned};
@@ -18,7 +18,7 @@ use crate::{
     authentication::{SESSION_COOKIE, Visitor, check_form, cookie},
     portal::Portal,
     problem::{Answer, Problem},
-    request::Id,
+    request::{Id, TwoIds},
 };
 
 #[derive(Debug, Deserialize)]
@@ -41,6 +41,15 @@ pub(super) struct Because {
     csrf: String,
     #[serde(default)]
     reason: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Again {
+    csrf: String,
+    /// As of [`Deploy`].
+    #[serde(default)]
+    key: Option<String>,
 }
 
 /// Reads a form's fields.
@@ -73,19 +82,86 @@ pub(super) async fn deploy(
     Ok(to_run(run.id))
 }
 
-pub(super) async fn cancel(State(portal): State<Portal>, visitor: Visitor, Id(id): Id<RunId>, request: Request) -> PageAnswer<Response> {
+/// Reads the form of a button, refuses one from elsewhere, and answers with the reason given.
+async fn reason(request: Request, portal: &Portal) -> Answer<String> {
     let headers = request.headers().clone();
-    let form: Because = fields(request, &portal).await?;
+    let form: Because = fields(request, portal).await?;
     checked(&headers, &form.csrf)?;
-    visitor.acting.cancel_run(id, &form.reason).await?;
+    Ok(form.reason)
+}
+
+pub(super) async fn cancel(State(portal): State<Portal>, visitor: Visitor, Id(id): Id<RunId>, request: Request) -> PageAnswer<Response> {
+    let reason = reason(request, &portal).await?;
+    visitor.acting.cancel_run(id, &reason).await?;
     Ok(to_run(id))
 }
 
 pub(super) async fn resume(State(portal): State<Portal>, visitor: Visitor, Id(id): Id<RunId>, request: Request) -> PageAnswer<Response> {
+    let reason = reason(request, &portal).await?;
+    visitor.acting.resume_run(id, &reason).await?;
+    Ok(to_run(id))
+}
+
+pub(super) async fn rerun(State(portal): State<Portal>, visitor: Visitor, Id(id): Id<RunId>, request: Request) -> PageAnswer<Response> {
     let headers = request.headers().clone();
-    let form: Because = fields(request, &portal).await?;
+    let form: Again = fields(request, &portal).await?;
     checked(&headers, &form.csrf)?;
-    visitor.acting.resume_run(id, &form.reason).await?;
+    let run = visitor.acting.rerun_run(id, form.key.filter(|key| !key.is_empty())).await?;
+    Ok(to_run(run.id))
+}
+
+pub(super) async fn retry_undo(
+    State(portal): State<Portal>,
+    visitor: Visitor,
+    Id(id): Id<RunId>,
+    request: Request,
+) -> PageAnswer<Response> {
+    let reason = reason(request, &portal).await?;
+    visitor.acting.retry_undo(id, &reason).await?;
+    Ok(to_run(id))
+}
+
+pub(super) async fn approve(
+    State(portal): State<Portal>,
+    visitor: Visitor,
+    TwoIds(id, step): TwoIds<RunId, u32>,
+    request: Request,
+) -> PageAnswer<Response> {
+    let reason = reason(request, &portal).await?;
+    visitor.acting.approve_step(id, StepIndex::new(step), &reason).await?;
+    Ok(to_run(id))
+}
+
+pub(super) async fn reject(
+    State(portal): State<Portal>,
+    visitor: Visitor,
+    TwoIds(id, step): TwoIds<RunId, u32>,
+    request: Request,
+) -> PageAnswer<Response> {
+    let reason = reason(request, &portal).await?;
+    visitor.acting.reject_step(id, StepIndex::new(step), &reason).await?;
+    Ok(to_run(id))
+}
+
+pub(super) async fn retry_step(
+    State(portal): State<Portal>,
+    visitor: Visitor,
+    TwoIds(id, step): TwoIds<RunId, u32>,
+    request: Request,
+) -> PageAnswer<Response> {
+    let reason = reason(request, &portal).await?;
+    visitor.acting.retry_step(id, StepIndex::new(step), &reason).await?;
+    Ok(to_run(id))
+}
+
+pub(super) async fn skip_undo(
+    State(portal): State<Portal>,
+    visitor: Visitor,
+    TwoIds(id, step): TwoIds<RunId, u32>,
+    request: Request,
+) -> PageAnswer<Response> {
+    let reason = reason(request, &portal).await?;
+    visitor.acting.skip_undo(id, StepIndex::new(step), &reason).await?;
     Ok(to_run(id))
 }
 

@@ -2,6 +2,7 @@
 
 mod action;
 mod asset;
+mod decision;
 mod deployment;
 mod description;
 mod layout;
@@ -38,6 +39,12 @@ pub(crate) fn routes() -> Router<Portal> {
         .route("/runs/{id}/log", get(run::log))
         .route("/runs/{id}/cancel", post(action::cancel))
         .route("/runs/{id}/resume", post(action::resume))
+        .route("/runs/{id}/rerun", post(action::rerun))
+        .route("/runs/{id}/retry-undo", post(action::retry_undo))
+        .route("/runs/{id}/steps/{step}/approve", post(action::approve))
+        .route("/runs/{id}/steps/{step}/reject", post(action::reject))
+        .route("/runs/{id}/steps/{step}/retry", post(action::retry_step))
+        .route("/runs/{id}/steps/{step}/skip-undo", post(action::skip_undo))
         .route("/login", get(sign_in::form).post(sign_in::submit))
         .route("/logout", post(sign_in::leave))
         .route("/setup", get(sign_in::setup_form).post(sign_in::setup_submit))

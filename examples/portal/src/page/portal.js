@@ -31,10 +31,15 @@
     }
   };
 
-  // Puts new content in place without taking the focus away from a button that is still there.
+  // Puts new content in place without taking the focus away from a button that is still there, nor what was typed.
   const replace = (region, nodes) => {
     const focused = region.contains(document.activeElement) ? document.activeElement.id : "";
+    const typed = [...region.querySelectorAll("input[id]")].map((field) => [field.id, field.value]);
     region.replaceChildren(...nodes);
+    for (const [id, value] of typed) {
+      const field = document.getElementById(id);
+      if (field && value) field.value = value;
+    }
     if (focused) document.getElementById(focused)?.focus();
     moments();
     tick();
@@ -69,7 +74,8 @@
       replace(live, [...page.body.childNodes]);
       const state = live.querySelector(".state");
       const announce = document.getElementById("announce");
-      if (state && announce && announce.textContent !== `Run ${state.dataset.state}`) announce.textContent = `Run ${state.dataset.state}`;
+      const said = `Run ${state?.dataset.state.replace("_", " ")}`;
+      if (state && announce && announce.textContent !== said) announce.textContent = said;
       ended = state?.hasAttribute("data-terminal") ?? ended;
     });
     const most = 1000000;

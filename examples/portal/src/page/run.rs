@@ -1,4 +1,4 @@
-//! A run, live: its state, its steps, its log.
+//! A run, live: its state, what may be decided about it, its steps, its log.
 
 use std::collections::BTreeMap;
 
@@ -8,14 +8,14 @@ use axum::{
 };
 use eyrie_core::{
     id::RunId,
-    model::{RunState, Step, StepIndex},
-    platform::RunView,
+    model::{Run, RunState, Step, StepIndex},
+    platform::{OpenApproval, RunView},
 };
 use maud::{Markup, html};
 
 use super::{
-    PageAnswer,
-    layout::{badge, csrf, json, page, text, took},
+    PageAnswer, decision,
+    layout::{badge, json, page, text, took},
     time::{duration, moment},
 };
 use crate::{
@@ -40,13 +40,14 @@ pub(super) async fn show(
 ) -> PageAnswer<Html<String>> {
     let offset = filter.take_number("offset")?.unwrap_or(0);
     let view = visitor.acting.run(id).await?;
+    let fragment = fragment(&visitor, &view).await?;
     let (log, end) = read_log(&visitor.acting, id, offset, LOG_ON_PAGE).await?;
     let name = visitor.acting.deployment(view.run.deployment_id).await?.deployment.name;
     let run = &view.run;
     let body = html! {
         h1 { a href={ "/deployments/" (run.deployment_id) } { (name) } " " (run.kind) }
         div #live .run data-run={ "/runs/" (id) "/live" } data-events={ "/api/v1/runs/" (id) "/events?after=" (run.last_seq) }
-            data-ended[run.state.is_terminal()] { (fragment(&visitor, &view)) }
+            data-ended[run.state.is_terminal()] { (fragment) }
         h2 { "Log" }
         pre #log .log tabindex="0" aria-label="Log" data-log={ "/runs/" (id) "/log" } data-end=(end) { (visible(&log)) }
         @if log.is_empty() { p.empty #nolog { "Nothing logged " @if !run.state.is_terminal() { "so far" } "." } }
@@ -60,7 +61,7 @@ pub(super) async fn show(
 /// What changes while the run goes on; the script fetches it at every event.
 pub(super) async fn live(visitor: Visitor, Id(id): Id<RunId>) -> PageAnswer<Html<String>> {
     let view = visitor.acting.run(id).await?;
-    Ok(Html(fragment(&visitor, &view).into_string()))
+    Ok(Html(fragment(&visitor, &view).await?.into_string()))
 }
 
 /// A piece of the log, made visible, with where the next one begins.
@@ -71,19 +72,26 @@ pub(super) async fn log(visitor: Visitor, Id(id): Id<RunId>, mut filter: Filter)
     Ok(log_text(visible(&text), end))
 }
 
-fn fragment(visitor: &Visitor, view: &RunView) -> Markup {
+async fn fragment(visitor: &Visitor, view: &RunView) -> PageAnswer<Markup> {
     let run = &view.run;
+    // A plan that this program cannot read must not keep anybody from looking; the message says what the run waits for.
+    let approvals = match run.state {
+        RunState::Waiting => visitor.acting.open_approvals(run.id).await.unwrap_or_default(),
+        _ => Vec::new(),
+    };
     let mut reported: BTreeMap<StepIndex, Vec<&Step>> = BTreeMap::new();
     for step in &view.steps {
         if let Some(parent) = step.parent {
             reported.entry(parent).or_default().push(step);
         }
     }
-    html! {
+    let shown = Shown { visitor, run, approvals: &approvals, reported };
+    Ok(html! {
         div.state data-state=(run.state) data-terminal[run.state.is_terminal()] {
             (badge(run.state.as_str()))
             @if !run.message.is_empty() { p { (text(&run.message)) } }
         }
+        @for open in &approvals { (decision::approval(visitor, run, open)) }
         dl.facts {
             dt { "Asked for by" } dd { (text(&run.requested_by.to_string())) }
             dt { "From" } dd { (run.origin) }
@@ -93,32 +101,37 @@ fn fragment(visitor: &Visitor, view: &RunView) -> Markup {
             dt { "Took" } dd { (took(run)) }
             @if let Some(release) = run.release_id { dt { "Release" } dd { code { (release) } } }
         }
-        div.buttons {
-            @if !run.state.is_terminal() && run.state != RunState::Cancelling {
-                form method="post" action={ "/runs/" (run.id) "/cancel" } { (csrf(visitor)) button #cancel .danger { "Cancel" } }
-            }
-            @if run.state == RunState::Parked {
-                form method="post" action={ "/runs/" (run.id) "/resume" } { (csrf(visitor)) button #resume { "Resume" } }
-            }
-        }
+        (decision::buttons(visitor, view)?)
         h2 { "Steps" }
-        ol.steps { @for step in view.steps.iter().filter(|step| step.parent.is_none()).take(SHOWN) { (step_item(step, &reported)) } }
+        ol.steps { @for step in view.steps.iter().filter(|step| step.parent.is_none()).take(SHOWN) { (shown.step(step)) } }
         @if view.steps.len() > SHOWN { p.faint { (view.steps.len()) " steps in all; the API has every one." } }
-    }
+    })
 }
 
-fn step_item(step: &Step, reported: &BTreeMap<StepIndex, Vec<&Step>>) -> Markup {
-    html! {
-        li.step data-state=(step.state) {
-            div.line {
-                (badge(step.state.as_str()))
-                span.name { (text(step.name.as_str())) }
-                @if step.attempt > 1 && step.parent.is_none() { span.faint { "attempt " (step.attempt) } }
-                @if step.started_at.is_some() { (duration(step.started_at, step.finished_at)) }
-            }
-            @if !step.message.is_empty() { p.message { (text(&step.message)) } }
-            @if let Some(children) = reported.get(&step.index) {
-                ol.steps { @for child in children.iter().take(SHOWN) { (step_item(child, reported)) } }
+/// What the steps are shown with.
+struct Shown<'a> {
+    visitor: &'a Visitor,
+    run: &'a Run,
+    approvals: &'a [OpenApproval],
+    reported: BTreeMap<StepIndex, Vec<&'a Step>>,
+}
+
+impl Shown<'_> {
+    fn step(&self, step: &Step) -> Markup {
+        let state = if self.approvals.iter().any(|open| open.step == step.index) { "waiting" } else { step.state.as_str() };
+        html! {
+            li.step data-state=(state) {
+                div.line {
+                    (badge(state))
+                    span.name { (text(step.name.as_str())) }
+                    @if step.attempt > 1 && step.parent.is_none() { span.faint { "attempt " (step.attempt) } }
+                    @if step.started_at.is_some() { (duration(step.started_at, step.finished_at)) }
+                    (decision::step_buttons(self.visitor, self.run, step))
+                }
+                @if !step.message.is_empty() { p.message { (text(&step.message)) } }
+                @if let Some(children) = self.reported.get(&step.index) {
+                    ol.steps { @for child in children.iter().take(SHOWN) { (self.step(child)) } }
+                }
             }
         }
     }
