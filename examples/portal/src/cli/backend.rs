@@ -7,7 +7,7 @@ use eyrie_core::{
     deployment_type::service::ScriptOptions,
     engine::WorkerOptions,
     id::RunId,
-    model::Principal,
+    model::{Principal, StepIndex},
     name::{DisplayName, Origin, ServiceName, UserName},
     platform::{NewServiceToken, NewUser, RunStream, ServiceTokenTarget, StartRun},
     store::{PageRequest, RunFilter},
@@ -75,10 +75,11 @@ impl Backend {
         }
     }
 
-    pub(super) async fn follow(&self, run: RunId) -> CliResult<Events> {
+    /// The run's events behind that number.
+    pub(super) async fn follow(&self, run: RunId, after: u64) -> CliResult<Events> {
         match self {
-            Self::Local { me, .. } => Ok(Events::Local(Box::new(me.follow_run(run, 0).await?))),
-            Self::Remote(remote) => Ok(Events::Remote(Box::new(remote.events(run)))),
+            Self::Local { me, .. } => Ok(Events::Local(Box::new(me.follow_run(run, after).await?))),
+            Self::Remote(remote) => Ok(Events::Remote(Box::new(remote.events(run, after)))),
         }
     }
 
@@ -111,6 +112,49 @@ impl Backend {
             Self::Remote(remote) => drop(remote.post(&format!("runs/{run}/cancel"), &json!({ "reason": reason }), None).await?),
         }
         Ok(())
+    }
+
+    /// Answers with the run.
+    pub(super) async fn resume(&self, run: RunId, reason: &str) -> CliResult<Value> {
+        match self {
+            Self::Local { me, .. } => Ok(serde_json::to_value(me.resume_run(run, reason).await?)?),
+            Self::Remote(remote) => remote.post(&format!("runs/{run}/resume"), &json!({ "reason": reason }), None).await,
+        }
+    }
+
+    /// Answers with the new run.
+    pub(super) async fn rerun(&self, run: RunId, key: Option<String>) -> CliResult<RunId> {
+        match self {
+            Self::Local { me, .. } => Ok(me.rerun_run(run, key).await?.id),
+            Self::Remote(remote) => {
+                let run = remote.post(&format!("runs/{run}/rerun"), &json!({}), key.as_deref()).await?;
+                Ok(run["id"].as_str().unwrap_or_default().parse()?)
+            }
+        }
+    }
+
+    /// The approvals that the run waits for.
+    pub(super) async fn approvals(&self, run: RunId) -> CliResult<Vec<Value>> {
+        let listed = match self {
+            Self::Local { me, .. } => serde_json::to_value(me.open_approvals(run).await?)?,
+            Self::Remote(remote) => remote.get(&format!("runs/{run}/approvals")).await?["items"].take(),
+        };
+        Ok(serde_json::from_value(listed)?)
+    }
+
+    /// Approves of the step, or rejects it. Answers with the run.
+    pub(super) async fn decide(&self, run: RunId, step: u32, approved: bool, reason: &str) -> CliResult<Value> {
+        match self {
+            Self::Local { me, .. } => {
+                let step = StepIndex::new(step);
+                let view = if approved { me.approve_step(run, step, reason).await } else { me.reject_step(run, step, reason).await };
+                Ok(serde_json::to_value(view?)?)
+            }
+            Self::Remote(remote) => {
+                let word = if approved { "approve" } else { "reject" };
+                remote.post(&format!("runs/{run}/steps/{step}/{word}"), &json!({ "reason": reason }), None).await
+            }
+        }
     }
 
     /// The log from behind `offset`, and where to go on.

@@ -17,16 +17,15 @@ pub(super) async fn deploy(place: &Place, arguments: DeployArguments) -> CliResu
     let backend = Backend::open(place, arguments.follow).await?;
     let run = backend.deploy(&arguments.service, Value::Object(env), arguments.idempotency_key).await?;
     say(format_args!("run {run}"));
-    let code =
-        if arguments.follow { if show(&backend, run).await? { ExitCode::SUCCESS } else { ExitCode::FAILURE } } else { ExitCode::SUCCESS };
+    let succeeded = !arguments.follow || show(&backend, run, 0).await?;
     backend.close().await;
-    Ok(code)
+    Ok(if succeeded { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Shows the run until it ends, and says whether it succeeded.
-pub(super) async fn show(backend: &Backend, run: RunId) -> CliResult<bool> {
+/// Shows the run from behind that event until it ends, and says whether it succeeded.
+pub(super) async fn show(backend: &Backend, run: RunId, after: u64) -> CliResult<bool> {
     let mut display = RunDisplay::new();
-    let mut events = backend.follow(run).await?;
+    let mut events = backend.follow(run, after).await?;
     while let Some(event) = events.next().await? {
         display.show(&event);
     }

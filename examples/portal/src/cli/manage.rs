@@ -58,8 +58,9 @@ pub(super) async fn cancel(place: &Place, run: &str, reason: &str) -> CliResult 
     let run: RunId = run.parse()?;
     let backend = Backend::open(place, false).await?;
     backend.cancel(run, reason).await?;
-    show(&backend, run).await?;
-    let cancelled = backend.run(run).await?["state"] == "cancelled";
+    show(&backend, run, 0).await?;
+    // What it did may have been undone: then that is how its cancel ends.
+    let cancelled = matches!(backend.run(run).await?["state"].as_str(), Some("cancelled" | "undone"));
     backend.close().await;
     Ok(if cancelled { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -1,6 +1,7 @@
 //! The command line: arguments, and one file for each thing that it does.
 
 mod backend;
+mod decide;
 mod demo;
 mod deploy;
 mod local;
@@ -74,6 +75,14 @@ enum Command {
         #[arg(long, default_value = "")]
         reason: String,
     },
+    /// Let a parked run go on, or continue a failed one: what succeeded stays.
+    Resume(ResumeArguments),
+    /// Start a run with the plan, kind and context of another one.
+    Rerun(RerunArguments),
+    /// Approve of a step that a run waits for.
+    Approve(DecideArguments),
+    /// Reject a step that a run waits for: the run fails.
+    Reject(DecideArguments),
     /// Take over what is in the services directory.
     Sync,
     /// Manage accounts.
@@ -125,6 +134,44 @@ struct DeployArguments {
     /// A key against starting the same deploy twice.
     #[arg(long)]
     idempotency_key: Option<String>,
+}
+
+#[derive(Debug, Clone, Args)]
+struct ResumeArguments {
+    /// The run.
+    run: String,
+    /// Why.
+    #[arg(long, default_value = "")]
+    reason: String,
+    /// Show the run until it ends, and exit with 1 when it did not succeed.
+    #[arg(long)]
+    follow: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+struct RerunArguments {
+    /// The run.
+    run: String,
+    /// Show the new run until it ends, and exit with 1 when it did not succeed.
+    #[arg(long)]
+    follow: bool,
+    /// A key against starting the same run twice.
+    #[arg(long)]
+    idempotency_key: Option<String>,
+}
+
+#[derive(Debug, Clone, Args)]
+struct DecideArguments {
+    /// The run.
+    run: String,
+    /// The name of the step; may be left out when the run waits for one only.
+    step: Option<String>,
+    /// Why.
+    #[arg(long, default_value = "")]
+    reason: String,
+    /// Show the run until it ends, and exit with 1 when it did not succeed.
+    #[arg(long)]
+    follow: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -182,6 +229,10 @@ async fn run(Arguments { place, command }: Arguments) -> CliResult {
         Command::Runs { service, limit } => manage::runs(&place, service.as_deref(), limit).await,
         Command::Logs { run, follow } => manage::logs(&place, &run, follow).await,
         Command::Cancel { run, reason } => manage::cancel(&place, &run, &reason).await,
+        Command::Resume(arguments) => decide::resume(&place, arguments).await,
+        Command::Rerun(arguments) => decide::rerun(&place, arguments).await,
+        Command::Approve(arguments) => decide::decide(&place, arguments, true).await,
+        Command::Reject(arguments) => decide::decide(&place, arguments, false).await,
         Command::Sync => manage::sync(&place).await,
         Command::User(UserCommand::Add { name, operator }) => manage::add_user(&place, &name, operator).await,
         Command::Token(TokenCommand::Add { service, origin, days }) => manage::add_token(&place, &service, &origin, days).await,

@@ -2,7 +2,7 @@
 
 use eyrie_core::id::RunId;
 use futures_util::StreamExt;
-use reqwest::{Client, RequestBuilder, Response};
+use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 
 use super::CliResult;
@@ -48,9 +48,9 @@ impl Remote {
         Ok((text, end))
     }
 
-    /// The run's events. A connection that breaks is opened again behind the last event.
-    pub(super) fn events(&self, run: RunId) -> EventLines {
-        EventLines { remote: self.clone(), run, seen: 0, response: None, buffer: Vec::new(), over: false, failures: 0 }
+    /// The run's events behind that number. A connection that breaks is opened again behind the last event.
+    pub(super) fn events(&self, run: RunId, after: u64) -> EventLines {
+        EventLines { remote: self.clone(), run, seen: after, response: None, buffer: Vec::new(), ended: false, over: false, failures: 0 }
     }
 }
 
@@ -75,6 +75,8 @@ pub(super) struct EventLines {
     seen: u64,
     response: Option<futures_util::stream::BoxStream<'static, reqwest::Result<Vec<u8>>>>,
     buffer: Vec<u8>,
+    /// The last event was an end. A run that failed may have been resumed: the server says whether there is more.
+    ended: bool,
     over: bool,
     failures: u32,
 }
@@ -88,7 +90,7 @@ impl EventLines {
             if let Some(event) = self.buffered()? {
                 self.failures = 0;
                 self.seen = event["seq"].as_u64().unwrap_or(self.seen);
-                self.over = event["type"] == "run" && is_final(event["state"].as_str().unwrap_or_default());
+                self.ended = event["type"] == "run" && is_final(event["state"].as_str().unwrap_or_default());
                 return Ok(Some(event));
             }
             let Some(stream) = &mut self.response else {
@@ -107,9 +109,17 @@ impl EventLines {
         let request = self.remote.request(reqwest::Method::GET, &format!("runs/{}/events", self.run));
         let answer = request.header("Last-Event-ID", self.seen.to_string()).send().await;
         match answer {
+            Ok(response) if response.status() == StatusCode::NO_CONTENT => {
+                self.over = true;
+                Ok(())
+            }
             Ok(response) => {
                 let stream = checked(response).await?.bytes_stream();
                 self.response = Some(stream.map(|bytes| bytes.map(|bytes| bytes.to_vec())).boxed());
+                Ok(())
+            }
+            Err(_) if self.ended => {
+                self.over = true;
                 Ok(())
             }
             Err(error) if self.failures < 20 => {
