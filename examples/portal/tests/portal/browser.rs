@@ -3,7 +3,7 @@
 use crate::site::{Answered, PASSWORD, Site};
 
 /// The value of a hidden field.
-fn hidden(page: &str, name: &str) -> String {
+pub(crate) fn hidden(page: &str, name: &str) -> String {
     let (_, rest) = page.split_once(&format!("name=\"{name}\" value=\"")).unwrap_or_else(|| panic!("no field {name} in {page}"));
     rest.split('"').next().unwrap().to_owned()
 }
@@ -15,7 +15,7 @@ fn cookie(answer: &Answered, name: &str) -> String {
     line.split(';').next().unwrap().to_owned()
 }
 
-async fn send(site: &Site, path: &str, cookie: &str, more: &[(&str, &str)], body: &str) -> Answered {
+pub(crate) async fn send(site: &Site, path: &str, cookie: &str, more: &[(&str, &str)], body: &str) -> Answered {
     let mut headers = vec![("content-type", "application/x-www-form-urlencoded"), ("cookie", cookie)];
     headers.extend(more);
     site.ask("POST", path, &headers, body.to_owned()).await

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use eyrie_core::model::{Plan, Principal, Role};
 use serde_json::Value;
 
 use crate::site::Site;
@@ -81,7 +82,11 @@ async fn the_shapes_are_what_is_written() {
     let first = async |path: &str| site.get(&ann, path).await.json()["items"][0].clone();
     let target = serde_json::json!({ "name": "ci", "target": { "project": project }, "origin": "github", "days": 1 });
     let token = site.post(&ann, "/api/v1/tokens", &target).await.json();
+    let sign_off = Plan::builder().approval("sign-off", Role::Admin, |step| step).build().unwrap();
+    let waiting = site.eyrie.acting_as(Principal::local_operator()).run_plan(deployment, sign_off).await.unwrap();
+    site.ended(waiting.id).await;
     let written = [
+        ("Approval", first(&format!("/api/v1/runs/{}/approvals", waiting.id)).await),
         ("Project", site.get(&ann, &format!("/api/v1/projects/{project}")).await.json()),
         ("Group", first(&format!("/api/v1/projects/{project}/groups")).await),
         ("Scope", scope),

@@ -3,6 +3,7 @@
 
 mod access;
 mod browser;
+mod decisions;
 mod document;
 mod events;
 mod rest;

@@ -127,20 +127,26 @@ impl Site {
 
     /// A finished run whose only step said something in markup.
     pub(crate) async fn markup_run(&self) -> Run {
+        let plan = Plan::builder().step("<b>bold</b>", "test.markup", |step| step).build().unwrap();
+        self.run_of(plan).await
+    }
+
+    /// A run of that plan, in a project of its own, once it has ended or waits.
+    pub(crate) async fn run_of(&self, plan: Plan) -> Run {
         let acting = self.eyrie.acting_as(Principal::local_operator());
         let project = acting.create_project(NewProject::new("blog").unwrap()).await.unwrap();
         let group = acting.create_group(project.id, NewGroup::new("web", "own").unwrap()).await.unwrap();
         let deployment = acting.create_deployment(group.id, NewDeployment::new("site").unwrap()).await.unwrap();
-        let plan = Plan::builder().step("<b>bold</b>", "test.markup", |step| step).build().unwrap();
         let run = acting.run_plan(deployment.id, plan).await.unwrap();
         self.ended(run.id).await
     }
 
+    /// The run, once it has ended or waits for somebody.
     pub(crate) async fn ended(&self, id: eyrie_core::id::RunId) -> Run {
         let acting = self.eyrie.acting_as(Principal::local_operator());
         for _ in 0..600 {
             let run = acting.run(id).await.unwrap().run;
-            if run.state.is_terminal() || run.state == RunState::Parked {
+            if run.state.is_terminal() || matches!(run.state, RunState::Parked | RunState::Waiting) {
                 return run;
             }
             tokio::time::sleep(Duration::from_millis(25)).await;
