@@ -1,8 +1,9 @@
 //! The commands, against a server and against the store file.
 
-use std::time::Duration;
+use std::{fs, time::Duration};
 
-use eyrie_tests::scripts::wait_until;
+use eyrie_core::model::{Plan, Role};
+use eyrie_tests::{scripts::wait_until, world::deployment};
 use serde_json::json;
 
 use super::{Client, Field, HELLO, Said, said};
@@ -86,5 +87,45 @@ async fn commands_reach_the_store_file_of_a_running_server() {
     assert_eq!(ann.get(&format!("runs/{long}")).await.1["state"], "cancelled");
     field.eyrie(&["cancel", &long]).has(2, &["cancelled"]);
     field.eyrie(&["logs", "nonsense"]).has(2, &["eyrie: "]);
+    server.stop();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn runs_are_resumed_run_again_approved_and_rejected() {
+    let field = Field::new();
+    field.write("flaky", json!({}), "[ -e mended ] || exit 3\necho well");
+    let (server, ann) = field.serve().await;
+    let at_server = |arguments: &[&str]| remote(&field, &ann, arguments);
+    let at_store = |arguments: &[&str]| field.eyrie(arguments);
+    let deploy = || run_of(&field.eyrie(&["deploy", "flaky"]));
+    let [first, second] = [deploy(), deploy()];
+    for run in [&first, &second] {
+        ann.until(run, "failed").await;
+    }
+    at_server(&["approve", &first]).has(2, &["waits for no approval"]);
+    fs::write(field.services().join("flaky/mended"), "").unwrap();
+    at_server(&["resume", &first, "--reason", "mended", "--follow"]).has(0, &["mended", "run succeeded"]);
+    at_store(&["resume", &second]).has(0, &[&second]);
+    ann.until(&second, "succeeded").await;
+    at_store(&["resume", &second]).has(2, &["succeeded"]);
+    let again = at_server(&["rerun", &first, "--idempotency-key", "k", "--follow"]);
+    again.has(0, &["run succeeded"]);
+    assert_ne!(run_of(&again), first);
+    assert_eq!(run_of(&at_server(&["rerun", &first, "--idempotency-key", "k"])), run_of(&again));
+
+    let look = field.look().await;
+    let site = deployment(&look, "site").await;
+    let plan = || Plan::builder().approval("sign-off", Role::Admin, |step| step).approval("other", Role::Admin, |step| step).build();
+    let approved = look.run_plan(site.id, plan().unwrap()).await.unwrap().id.to_string();
+    ann.until(&approved, "waiting").await;
+    at_server(&["approve", &approved]).has(2, &["sign-off, other", "name one"]);
+    at_server(&["approve", &approved, "nonesuch"]).has(2, &["sign-off, other", "name one"]);
+    at_server(&["approve", &approved, "sign-off"]).has(0, &[&approved]);
+    ann.until(&approved, "waiting").await;
+    at_store(&["approve", &approved, "--reason", "fine"]).has(0, &[&approved]);
+    ann.until(&approved, "succeeded").await;
+    let rejected = look.run_plan(site.id, plan().unwrap()).await.unwrap().id.to_string();
+    ann.until(&rejected, "waiting").await;
+    at_server(&["reject", &rejected, "other", "--reason", "not today", "--follow"]).has(1, &["run failed", "not today"]);
     server.stop();
 }

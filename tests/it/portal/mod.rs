@@ -1,6 +1,7 @@
 //! The `eyrie` program from outside: a server, its REST interface and the commands.
 
 mod commands;
+mod decisions;
 mod rest;
 mod restart;
 mod start;
@@ -14,7 +15,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use eyrie_core::{Acting, Eyrie, model::Principal};
+use eyrie_core::{
+    Acting, Eyrie,
+    deployment_type::service::{ScriptOptions, ServicesRoot},
+    model::Principal,
+};
 use eyrie_tests::{scripts::write_service, world::open};
 use reqwest::{Method, Response, StatusCode};
 use serde_json::{Value, json};
@@ -100,7 +105,9 @@ impl Field {
     /// A look at the store, beside whoever works on it.
     async fn look(&self) -> Acting {
         let store = Arc::new(open(&self.file("eyrie.db")).await);
-        Eyrie::builder(store).without_worker().start().await.unwrap().acting_as(Principal::local_operator())
+        let services = ServicesRoot::open(self.services()).unwrap();
+        let builder = Eyrie::builder(store).services(services, ScriptOptions::default());
+        builder.without_worker().start().await.unwrap().acting_as(Principal::local_operator())
     }
 }
 
@@ -317,6 +324,19 @@ impl Client {
                 return view;
             }
             assert!(begun.elapsed() < LIMIT, "run {run} does not end: {view}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Waits until the run is in that state; answers with it.
+    async fn until(&self, run: &str, state: &str) -> Value {
+        let begun = Instant::now();
+        loop {
+            let (_, view) = self.get(&format!("runs/{run}")).await;
+            if view["state"] == state {
+                return view;
+            }
+            assert!(begun.elapsed() < LIMIT, "run {run} is never {state}: {view}");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
