@@ -42,8 +42,12 @@ impl RunDisplay {
             Some("run") => {
                 self.last = text("state");
                 self.message = text("message");
-                if self.bar.is_none() {
-                    self.line(&format!("run {} {}", self.last, self.message));
+                let line = format!("run {} {}", self.last, self.message);
+                match &self.bar {
+                    None => self.line(&line),
+                    // Only a person takes it on from there.
+                    Some(bar) if matches!(self.last.as_str(), "waiting" | "parked") => bar.println(line.trim_end()),
+                    Some(_) => {}
                 }
             }
             Some("step") => self.step(event, &text("name"), &text("state"), &text("message")),
@@ -58,21 +62,22 @@ impl RunDisplay {
     fn step(&mut self, event: &Value, name: &str, state: &str, message: &str) {
         let index = event["index"].as_u64().unwrap_or(0);
         self.steps.insert(index, state.to_owned());
-        if state == "running" {
+        let runs = matches!(state, "running" | "undoing");
+        if runs {
             self.begun_steps.insert(index, Instant::now());
         }
         let took = self.begun_steps.get(&index).map(|begun| format!(" ({:.1} s)", begun.elapsed().as_secs_f64())).unwrap_or_default();
         let indent = if event["parent"].is_null() { "" } else { "  " };
-        let ended = !matches!(state, "pending" | "running");
+        let ended = !runs && state != "pending";
         let line = format!("{indent}{} {name}: {state}{} {message}", mark(state), if ended { took } else { String::new() });
         match &self.bar {
             Some(bar) => {
-                let done = self.steps.values().filter(|state| !matches!(state.as_str(), "pending" | "running")).count();
+                let done = self.steps.values().filter(|state| !matches!(state.as_str(), "pending" | "running" | "undoing")).count();
                 bar.set_length(self.steps.len() as u64);
                 bar.set_position(done as u64);
                 if ended {
                     bar.println(line.trim_end());
-                } else if state == "running" {
+                } else if runs {
                     bar.set_message(name.to_owned());
                 }
             }
