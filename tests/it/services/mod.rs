@@ -61,7 +61,8 @@ impl Site {
             ScriptOptions { context_folder: contexts.clone(), term_grace: Duration::from_millis(300), ..ScriptOptions::default() };
         let eyrie = Eyrie::builder(Arc::clone(&ground.store))
             .services(ServicesRoot::open(&root).unwrap(), options)
-            .worker(WorkerOptions { cancel_grace: Duration::from_secs(10), ..quick() })
+            // Ten thousand reports at once keep a debug build from its heartbeat for longer than the second of `quick`.
+            .worker(WorkerOptions { cancel_grace: Duration::from_secs(10), lease: Duration::from_secs(15), ..quick() })
             .start()
             .await
             .unwrap();
