@@ -124,8 +124,8 @@ fn decode<M: FromRow>(rows: Vec<PgRow>, all: &mut Vec<M>) -> Result<(), Failure>
     Ok(())
 }
 
-/// The begin, the database's time, and the id of the transaction, by which its end can be looked up.
-const BEGIN: &str = "BEGIN; SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::int8, pg_current_xact_id()::text";
+/// The begin, and what its transaction is stamped with.
+const BEGIN: &str = concat!("BEGIN; ", stamp!());
 
 type PgQuery = Query<'static, Postgres, PgArguments>;
 

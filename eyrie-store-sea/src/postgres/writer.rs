@@ -10,7 +10,6 @@ use sea_orm::{
     ConnectionTrait, SqlxPostgresConnector, Statement, TransactionOptions, TransactionTrait,
     sqlx::{self, PgPool},
 };
-
 use tokio::runtime::Handle;
 
 use crate::{
@@ -22,8 +21,6 @@ use crate::{
 
 /// How often a transaction is begun anew when others were in its way.
 const ATTEMPTS: u32 = 8;
-/// The database's time, and the id of the transaction, by which its end can be looked up.
-const STAMP: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::int8, pg_current_xact_id()::text";
 
 /// Runs write transactions.
 #[derive(Debug, Clone)]
@@ -104,7 +101,7 @@ impl PostgresWriter {
     async fn begin(&self, pool: &PgPool) -> Result<WriteTx, Failure> {
         let db = SqlxPostgresConnector::from_sqlx_postgres_pool(pool.clone());
         let transaction = db.begin_with_options(TransactionOptions::default()).await?;
-        let statement = Statement::from_string(transaction.get_database_backend(), STAMP);
+        let statement = Statement::from_string(transaction.get_database_backend(), stamp!());
         let stamp = transaction.query_one_raw(statement).await?.ok_or_else(|| Failure::missing("clock"))?;
         let (micros, xact): (i64, String) = (stamp.try_get_by_index(0)?, stamp.try_get_by_index(1)?);
         let ending = Ending::new(self.clone(), micros, xact);

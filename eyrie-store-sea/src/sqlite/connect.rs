@@ -19,7 +19,10 @@ use crate::{
     migration::Migrator,
     options::{Options, Synchronous},
     schema_check::{Schema, check_file, check_schema},
-    sqlite::direct::{DirectReader, DirectWriter, SHORT_WAIT},
+    sqlite::{
+        SETTINGS, WRITE_SETTINGS,
+        direct::{DirectReader, DirectWriter, SHORT_WAIT},
+    },
 };
 
 /// The connections to one database.
@@ -138,11 +141,8 @@ async fn writer(path: &Path, options: &Options) -> Result<DatabaseConnection, Fa
     };
     let max_pages = options.max_pages;
     open(path, 1, options.busy_timeout.min(SHORT_WAIT), move |sqlite| {
-        let sqlite = sqlite
-            .journal_mode(sqlite::SqliteJournalMode::Wal)
-            .synchronous(synchronous)
-            .pragma("wal_autocheckpoint", "4000")
-            .pragma("journal_size_limit", "67108864");
+        let sqlite = sqlite.journal_mode(sqlite::SqliteJournalMode::Wal).synchronous(synchronous);
+        let sqlite = WRITE_SETTINGS.into_iter().fold(sqlite, |sqlite, (name, value)| sqlite.pragma(name, value));
         match max_pages {
             Some(pages) => sqlite.pragma("max_page_count", pages.to_string()),
             None => sqlite,
@@ -177,10 +177,8 @@ where
                 .foreign_keys(true)
                 .busy_timeout(busy_timeout)
                 .statement_cache_capacity(300)
-                .row_buffer_size(256)
-                .pragma("cache_size", "-16384")
-                .pragma("temp_store", "MEMORY");
-            shape(sqlite)
+                .row_buffer_size(256);
+            shape(SETTINGS.into_iter().fold(sqlite, |sqlite, (name, value)| sqlite.pragma(name, value)))
         })
         // After some errors SQLite ends a transaction by itself; a connection that has lost count of that is not used again.
         .map_sqlx_sqlite_before_acquire(|connection, _| {

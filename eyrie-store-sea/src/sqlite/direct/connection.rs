@@ -4,7 +4,10 @@ use std::{path::Path, time::Duration};
 
 use rusqlite::{Connection, OpenFlags, config::DbConfig};
 
-use crate::options::{Options, Synchronous};
+use crate::{
+    options::{Options, Synchronous},
+    sqlite::{SETTINGS, WRITE_SETTINGS},
+};
 
 /// How long a statement waits inside SQLite itself; the begin of a transaction waits on, with shorter pauses than SQLite's.
 pub(crate) const SHORT_WAIT: Duration = Duration::from_millis(20);
@@ -17,9 +20,7 @@ pub(super) fn open_writer(path: &Path, options: &Options) -> rusqlite::Result<Co
         Synchronous::Full => "FULL",
         Synchronous::Normal => "NORMAL",
     };
-    for (name, value) in
-        [("synchronous", synchronous), ("foreign_keys", "ON"), ("wal_autocheckpoint", "4000"), ("journal_size_limit", "67108864")]
-    {
+    for (name, value) in WRITE_SETTINGS.into_iter().chain([("synchronous", synchronous), ("foreign_keys", "ON")]) {
         connection.pragma_update(None, name, value)?;
     }
     if let Some(pages) = options.max_pages {
@@ -41,8 +42,9 @@ fn open(path: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open_with_flags(path, flags)?;
     // Without it SQLite prepares a statement anew when a bound value might let it be carried out another way.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
-    connection.pragma_update(None, "cache_size", "-16384")?;
-    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    for (name, value) in SETTINGS {
+        connection.pragma_update(None, name, value)?;
+    }
     connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)
 }
