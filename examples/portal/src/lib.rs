@@ -20,6 +20,7 @@
 
 mod api;
 mod authentication;
+mod decision;
 mod document;
 mod guard;
 mod health;
@@ -32,5 +33,6 @@ mod setup;
 mod sign_in_limit;
 mod visible;
 
+pub use decision::{Decision, StepDecision};
 pub use portal::{PortalOptions, router};
 pub use setup::SetupToken;

@@ -2,7 +2,10 @@
 
 use std::{fs, time::Duration};
 
-use eyrie_core::model::{Plan, Role};
+use eyrie_core::{
+    deployment_type::service::SCRIPT_ACTION,
+    model::{Plan, Role, StopPolicy},
+};
 use eyrie_tests::{scripts::wait_until, world::deployment};
 use serde_json::json;
 
@@ -127,5 +130,60 @@ async fn runs_are_resumed_run_again_approved_and_rejected() {
     let rejected = look.run_plan(site.id, plan().unwrap()).await.unwrap().id.to_string();
     ann.until(&rejected, "waiting").await;
     at_server(&["reject", &rejected, "other", "--reason", "not today", "--follow"]).has(1, &["run failed", "not today"]);
+    server.stop();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_failed_step_is_retried() {
+    let field = Field::new();
+    field.write("flaky", json!({}), "[ -e mended ] || exit 3\necho well");
+    let (server, ann) = field.serve().await;
+    let at_server = |arguments: &[&str]| remote(&field, &ann, arguments);
+    let at_store = |arguments: &[&str]| field.eyrie(arguments);
+    let deploy = || run_of(&field.eyrie(&["deploy", "flaky"]));
+    let [first, second] = [deploy(), deploy()];
+    let mut step = String::new();
+    for run in [&first, &second] {
+        let view = ann.until(run, "failed").await;
+        step = view["steps"][0]["name"].as_str().unwrap().to_owned();
+    }
+    fs::write(field.services().join("flaky/mended"), "").unwrap();
+    at_server(&["retry-step", &first, "nonesuch"]).has(2, &[&step, "name one"]);
+    at_server(&["retry-step", &first, &step, "--reason", "mended", "--follow"]).has(0, &["retried", "mended", "run succeeded"]);
+    at_server(&["retry-step", &first, &step]).has(2, &["has no step that is failed"]);
+    at_server(&["skip-undo", &first, &step]).has(2, &["has no step that is undo_failed"]);
+    at_store(&["retry-step", &second, "--follow"]).has(0, &["run succeeded"]);
+    server.stop();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failed_undo_is_retried_and_skipped() {
+    let field = Field::new();
+    field.write("hello", json!({}), HELLO);
+    let (server, ann) = field.serve().await;
+    let at_server = |arguments: &[&str]| remote(&field, &ann, arguments);
+    let at_store = |arguments: &[&str]| field.eyrie(arguments);
+    let look = field.look().await;
+    let site = deployment(&look, "site").await;
+    // Scripts have no undo, so that those of both fail.
+    let script = json!({ "service": "hello", "script": "deploy.sh", "config": {}, "expected": [] });
+    let plan = Plan::builder()
+        .step("build", SCRIPT_ACTION, |step| step.parameters(script.clone()).undo())
+        .step("ship", SCRIPT_ACTION, |step| step.parameters(script.clone()).undo())
+        .approval("sign-off", Role::Developer, |step| step.needs(["build", "ship"]))
+        .on_failure(StopPolicy::Undo)
+        .build()
+        .unwrap();
+    let run = look.run_plan(site.id, plan).await.unwrap().id.to_string();
+    ann.until(&run, "waiting").await;
+    at_store(&["retry-undo", &run]).has(2, &["waiting"]);
+    at_store(&["reject", &run]).has(0, &[&run]);
+    ann.until(&run, "undo_failed").await;
+    at_server(&["retry-undo", &run, "--reason", "once more", "--follow"]).has(1, &["once more", "run undo_failed"]);
+    at_store(&["retry-undo", &run, "--follow"]).has(1, &["run undo_failed"]);
+    at_server(&["skip-undo", &run]).has(2, &["build, ship", "name one"]);
+    at_server(&["skip-undo", &run, "sign-off"]).has(2, &["build, ship", "name one"]);
+    at_server(&["skip-undo", &run, "build", "--reason", "by hand", "--follow"]).has(1, &["build: undone", "by hand", "run undo_failed"]);
+    at_store(&["skip-undo", &run, "--follow"]).has(0, &["ship: undone", "run undone"]);
     server.stop();
 }

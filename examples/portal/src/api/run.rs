@@ -19,6 +19,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::located;
 use crate::{
     authentication::Caller,
+    decision::Decision,
     portal::Portal,
     problem::{Answer, Problem},
     request::{Body, Filter, Id, IdempotencyKey},
@@ -44,9 +45,9 @@ pub(super) fn routes() -> OpenApiRouter<Portal> {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Reason {
+struct Reason {
     #[serde(default)]
-    pub(super) reason: String,
+    reason: String,
 }
 
 /// Lists runs, newest first. Without a project, deployment or service: all of them, for operators.
@@ -114,16 +115,14 @@ async fn get(Caller(acting): Caller, Id(id): Id<RunId>) -> Answer<Json<RunView>>
 #[utoipa::path(post, path = "/api/v1/runs/{id}/cancel", tag = "runs", params(("id" = String, Path)),
     request_body = Option<schema::Reason>, responses((status = 202, description = "It is asked for.", body = schema::RunView)))]
 async fn cancel(Caller(acting): Caller, Id(id): Id<RunId>, body: Bytes) -> Answer {
-    let Reason { reason } = why(&body)?;
-    Ok((StatusCode::ACCEPTED, Json(acting.cancel_run(id, &reason).await?)).into_response())
+    decided(&acting, id, Decision::Cancel, &body).await
 }
 
 /// Lets a parked run go on, or continues a failed one: what succeeded stays. The body may be missing.
 #[utoipa::path(post, path = "/api/v1/runs/{id}/resume", tag = "runs", params(("id" = String, Path)),
     request_body = Option<schema::Reason>, responses((status = 202, description = "It is queued again.", body = schema::RunView)))]
 async fn resume(Caller(acting): Caller, Id(id): Id<RunId>, body: Bytes) -> Answer {
-    let Reason { reason } = why(&body)?;
-    Ok((StatusCode::ACCEPTED, Json(acting.resume_run(id, &reason).await?)).into_response())
+    decided(&acting, id, Decision::Resume, &body).await
 }
 
 /// Starts a run with the plan, kind and context of this one. It is durable when this answers.
@@ -138,11 +137,16 @@ async fn rerun(Caller(acting): Caller, Id(id): Id<RunId>, key: IdempotencyKey) -
 #[utoipa::path(post, path = "/api/v1/runs/{id}/retry-undo", tag = "runs", params(("id" = String, Path)),
     request_body = Option<schema::Reason>, responses((status = 202, description = "It is queued again.", body = schema::RunView)))]
 async fn retry_undo(Caller(acting): Caller, Id(id): Id<RunId>, body: Bytes) -> Answer {
-    let Reason { reason } = why(&body)?;
-    Ok((StatusCode::ACCEPTED, Json(acting.retry_undo(id, &reason).await?)).into_response())
+    decided(&acting, id, Decision::RetryUndo, &body).await
 }
 
-pub(super) fn why(body: &[u8]) -> Answer<Reason> {
+/// Carries out a decision for the reason that the body names.
+pub(super) async fn decided(acting: &Acting, run: RunId, decision: Decision, body: &[u8]) -> Answer {
+    let Reason { reason } = why(body)?;
+    Ok((StatusCode::ACCEPTED, Json(decision.carry_out(acting, run, &reason).await?)).into_response())
+}
+
+fn why(body: &[u8]) -> Answer<Reason> {
     if body.is_empty() {
         return Ok(Reason::default());
     }

@@ -7,11 +7,12 @@ use eyrie_core::{
     deployment_type::service::ScriptOptions,
     engine::WorkerOptions,
     id::RunId,
-    model::{Principal, StepIndex},
+    model::Principal,
     name::{DisplayName, Origin, ServiceName, UserName},
     platform::{NewServiceToken, NewUser, RunStream, ServiceTokenTarget, StartRun},
     store::{PageRequest, RunFilter},
 };
+use eyrie_portal::Decision;
 use serde_json::{Value, json};
 
 use super::{
@@ -106,19 +107,11 @@ impl Backend {
         }
     }
 
-    pub(super) async fn cancel(&self, run: RunId, reason: &str) -> CliResult<()> {
-        match self {
-            Self::Local { me, .. } => drop(me.cancel_run(run, reason).await?),
-            Self::Remote(remote) => drop(remote.post(&format!("runs/{run}/cancel"), &json!({ "reason": reason }), None).await?),
-        }
-        Ok(())
-    }
-
     /// Answers with the run.
-    pub(super) async fn resume(&self, run: RunId, reason: &str) -> CliResult<Value> {
+    pub(super) async fn decide(&self, run: RunId, decision: Decision, reason: &str) -> CliResult<Value> {
         match self {
-            Self::Local { me, .. } => Ok(serde_json::to_value(me.resume_run(run, reason).await?)?),
-            Self::Remote(remote) => remote.post(&format!("runs/{run}/resume"), &json!({ "reason": reason }), None).await,
+            Self::Local { me, .. } => Ok(serde_json::to_value(decision.carry_out(me, run, reason).await?)?),
+            Self::Remote(remote) => remote.post(&decision.route(run), &json!({ "reason": reason }), None).await,
         }
     }
 
@@ -140,21 +133,6 @@ impl Backend {
             Self::Remote(remote) => remote.get(&format!("runs/{run}/approvals")).await?["items"].take(),
         };
         Ok(serde_json::from_value(listed)?)
-    }
-
-    /// Approves of the step, or rejects it. Answers with the run.
-    pub(super) async fn decide(&self, run: RunId, step: u32, approved: bool, reason: &str) -> CliResult<Value> {
-        match self {
-            Self::Local { me, .. } => {
-                let step = StepIndex::new(step);
-                let view = if approved { me.approve_step(run, step, reason).await } else { me.reject_step(run, step, reason).await };
-                Ok(serde_json::to_value(view?)?)
-            }
-            Self::Remote(remote) => {
-                let word = if approved { "approve" } else { "reject" };
-                remote.post(&format!("runs/{run}/steps/{step}/{word}"), &json!({ "reason": reason }), None).await
-            }
-        }
     }
 
     /// The log from behind `offset`, and where to go on.

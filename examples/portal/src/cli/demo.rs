@@ -56,7 +56,7 @@ pub(super) async fn demo(arguments: DemoArguments) -> CliResult {
     let run = backend.deploy("static-site", context, None).await?;
     say(format_args!("\ndeploying static-site, run {run}"));
     let portal = tokio::spawn(serve::run(listener, eyrie.clone(), None, closing.clone()));
-    let succeeded = show(&backend, run, 0).await?;
+    let succeeded = show(&backend, run, 0).await? == "succeeded";
 
     say(format_args!("\nsite       {site_url}"));
     say(format_args!("portal     {url}/login   (sign in with the session token below)"));

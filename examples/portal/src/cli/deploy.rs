@@ -17,13 +17,13 @@ pub(super) async fn deploy(place: &Place, arguments: DeployArguments) -> CliResu
     let backend = Backend::open(place, arguments.follow).await?;
     let run = backend.deploy(&arguments.service, Value::Object(env), arguments.idempotency_key).await?;
     say(format_args!("run {run}"));
-    let succeeded = !arguments.follow || show(&backend, run, 0).await?;
+    let succeeded = !arguments.follow || show(&backend, run, 0).await? == "succeeded";
     backend.close().await;
     Ok(if succeeded { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Shows the run from behind that event until it ends, and says whether it succeeded.
-pub(super) async fn show(backend: &Backend, run: RunId, after: u64) -> CliResult<bool> {
+/// Shows the run from behind that event until it ends, and answers with the state in which it did.
+pub(super) async fn show(backend: &Backend, run: RunId, after: u64) -> CliResult<String> {
     let mut display = RunDisplay::new();
     let mut events = backend.follow(run, after).await?;
     while let Some(event) = events.next().await? {

@@ -7,6 +7,7 @@ use std::{
 };
 
 use eyrie_core::id::RunId;
+use eyrie_portal::Decision;
 use serde_json::Value;
 
 use super::{CliResult, Place, backend::Backend, deploy::show, local::check_services, progress::printable, remote::is_final, say};
@@ -57,10 +58,9 @@ pub(super) async fn logs(place: &Place, run: &str, follow: bool) -> CliResult {
 pub(super) async fn cancel(place: &Place, run: &str, reason: &str) -> CliResult {
     let run: RunId = run.parse()?;
     let backend = Backend::open(place, false).await?;
-    backend.cancel(run, reason).await?;
-    show(&backend, run, 0).await?;
+    backend.decide(run, Decision::Cancel, reason).await?;
     // What it did may have been undone: then that is how its cancel ends.
-    let cancelled = matches!(backend.run(run).await?["state"].as_str(), Some("cancelled" | "undone"));
+    let cancelled = matches!(show(&backend, run, 0).await?.as_str(), "cancelled" | "undone");
     backend.close().await;
     Ok(if cancelled { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -14,6 +14,7 @@ mod site;
 use std::{io::IsTerminal, net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
+use eyrie_portal::{Decision, StepDecision};
 use tracing_subscriber::EnvFilter;
 
 /// What went wrong, for the person at the terminal.
@@ -76,13 +77,19 @@ enum Command {
         reason: String,
     },
     /// Let a parked run go on, or continue a failed one: what succeeded stays.
-    Resume(ResumeArguments),
+    Resume(RunArguments),
+    /// Try one failed step of a failed run again, with what depends on it, and nothing else.
+    RetryStep(StepArguments),
+    /// Try every undo of a run that failed, or was cancelled, again.
+    RetryUndo(RunArguments),
+    /// Have a step whose undo failed count as undone, and undo the others.
+    SkipUndo(StepArguments),
     /// Start a run with the plan, kind and context of another one.
     Rerun(RerunArguments),
     /// Approve of a step that a run waits for.
-    Approve(DecideArguments),
+    Approve(StepArguments),
     /// Reject a step that a run waits for: the run fails.
-    Reject(DecideArguments),
+    Reject(StepArguments),
     /// Take over what is in the services directory.
     Sync,
     /// Manage accounts.
@@ -137,13 +144,13 @@ struct DeployArguments {
 }
 
 #[derive(Debug, Clone, Args)]
-struct ResumeArguments {
+struct RunArguments {
     /// The run.
     run: String,
     /// Why.
     #[arg(long, default_value = "")]
     reason: String,
-    /// Show the run until it ends, and exit with 1 when it did not succeed.
+    /// Show the run until it ends, and exit with 1 when it did not succeed, or what was to be undone was not.
     #[arg(long)]
     follow: bool,
 }
@@ -161,15 +168,15 @@ struct RerunArguments {
 }
 
 #[derive(Debug, Clone, Args)]
-struct DecideArguments {
+struct StepArguments {
     /// The run.
     run: String,
-    /// The name of the step; may be left out when the run waits for one only.
+    /// The name of the step; may be left out when there is only one to decide on.
     step: Option<String>,
     /// Why.
     #[arg(long, default_value = "")]
     reason: String,
-    /// Show the run until it ends, and exit with 1 when it did not succeed.
+    /// Show the run until it ends, and exit with 1 when it did not succeed, or what was to be undone was not.
     #[arg(long)]
     follow: bool,
 }
@@ -229,10 +236,13 @@ async fn run(Arguments { place, command }: Arguments) -> CliResult {
         Command::Runs { service, limit } => manage::runs(&place, service.as_deref(), limit).await,
         Command::Logs { run, follow } => manage::logs(&place, &run, follow).await,
         Command::Cancel { run, reason } => manage::cancel(&place, &run, &reason).await,
-        Command::Resume(arguments) => decide::resume(&place, arguments).await,
+        Command::Resume(arguments) => decide::decide(&place, arguments, Decision::Resume).await,
+        Command::RetryStep(arguments) => decide::decide_step(&place, arguments, StepDecision::Retry).await,
+        Command::RetryUndo(arguments) => decide::decide(&place, arguments, Decision::RetryUndo).await,
+        Command::SkipUndo(arguments) => decide::decide_step(&place, arguments, StepDecision::SkipUndo).await,
         Command::Rerun(arguments) => decide::rerun(&place, arguments).await,
-        Command::Approve(arguments) => decide::decide(&place, arguments, true).await,
-        Command::Reject(arguments) => decide::decide(&place, arguments, false).await,
+        Command::Approve(arguments) => decide::decide_step(&place, arguments, StepDecision::Approve).await,
+        Command::Reject(arguments) => decide::decide_step(&place, arguments, StepDecision::Reject).await,
         Command::Sync => manage::sync(&place).await,
         Command::User(UserCommand::Add { name, operator }) => manage::add_user(&place, &name, operator).await,
         Command::Token(TokenCommand::Add { service, origin, days }) => manage::add_token(&place, &service, &origin, days).await,

@@ -90,15 +90,14 @@ impl RunDisplay {
         say(line.trim_end());
     }
 
-    /// The last line. Answers whether the run succeeded.
-    pub(super) fn finish(self) -> bool {
+    /// The last line. Answers with the state in which the run ended.
+    pub(super) fn finish(self) -> String {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
-        let succeeded = self.last == "succeeded";
         let message = if self.message.is_empty() { String::new() } else { format!(": {}", self.message) };
         say(format_args!("{} run {} after {:.1} s{message}", mark(&self.last), self.last, self.begun.elapsed().as_secs_f64()));
-        succeeded
+        self.last
     }
 }
 

@@ -4,6 +4,7 @@ use axum::{
     extract::{Form, FromRequest, Request, State},
     http::StatusCode,
     response::{IntoResponse, Redirect, Response},
+    routing::{MethodRouter, post},
 };
 use eyrie_core::{
     id::{DeploymentId, RunId},
@@ -16,6 +17,7 @@ use serde_json::{Map, Value, json};
 use super::PageAnswer;
 use crate::{
     authentication::{SESSION_COOKIE, Visitor, check_form, cookie},
+    decision::{Decision, StepDecision},
     portal::Portal,
     problem::{Answer, Problem},
     request::{Id, TwoIds},
@@ -90,16 +92,24 @@ async fn reason(request: Request, portal: &Portal) -> Answer<String> {
     Ok(form.reason)
 }
 
-pub(super) async fn cancel(State(portal): State<Portal>, visitor: Visitor, Id(id): Id<RunId>, request: Request) -> PageAnswer<Response> {
-    let reason = reason(request, &portal).await?;
-    visitor.acting.cancel_run(id, &reason).await?;
-    Ok(to_run(id))
+/// The button of a decision about a run.
+pub(super) fn decide(decision: Decision) -> MethodRouter<Portal> {
+    post(async move |portal: State<Portal>, visitor: Visitor, Id(id): Id<RunId>, request: Request| {
+        decided(portal, visitor, id, decision, request).await
+    })
 }
 
-pub(super) async fn resume(State(portal): State<Portal>, visitor: Visitor, Id(id): Id<RunId>, request: Request) -> PageAnswer<Response> {
+/// The button of a decision about a step.
+pub(super) fn decide_step(decision: StepDecision) -> MethodRouter<Portal> {
+    post(async move |portal: State<Portal>, visitor: Visitor, TwoIds(id, step): TwoIds<RunId, u32>, request: Request| {
+        decided(portal, visitor, id, Decision::Step(decision, StepIndex::new(step)), request).await
+    })
+}
+
+async fn decided(State(portal): State<Portal>, visitor: Visitor, run: RunId, decision: Decision, request: Request) -> PageAnswer {
     let reason = reason(request, &portal).await?;
-    visitor.acting.resume_run(id, &reason).await?;
-    Ok(to_run(id))
+    decision.carry_out(&visitor.acting, run, &reason).await?;
+    Ok(to_run(run))
 }
 
 pub(super) async fn rerun(State(portal): State<Portal>, visitor: Visitor, Id(id): Id<RunId>, request: Request) -> PageAnswer<Response> {
@@ -108,61 +118,6 @@ pub(super) async fn rerun(State(portal): State<Portal>, visitor: Visitor, Id(id)
     checked(&headers, &form.csrf)?;
     let run = visitor.acting.rerun_run(id, form.key.filter(|key| !key.is_empty())).await?;
     Ok(to_run(run.id))
-}
-
-pub(super) async fn retry_undo(
-    State(portal): State<Portal>,
-    visitor: Visitor,
-    Id(id): Id<RunId>,
-    request: Request,
-) -> PageAnswer<Response> {
-    let reason = reason(request, &portal).await?;
-    visitor.acting.retry_undo(id, &reason).await?;
-    Ok(to_run(id))
-}
-
-pub(super) async fn approve(
-    State(portal): State<Portal>,
-    visitor: Visitor,
-    TwoIds(id, step): TwoIds<RunId, u32>,
-    request: Request,
-) -> PageAnswer<Response> {
-    let reason = reason(request, &portal).await?;
-    visitor.acting.approve_step(id, StepIndex::new(step), &reason).await?;
-    Ok(to_run(id))
-}
-
-pub(super) async fn reject(
-    State(portal): State<Portal>,
-    visitor: Visitor,
-    TwoIds(id, step): TwoIds<RunId, u32>,
-    request: Request,
-) -> PageAnswer<Response> {
-    let reason = reason(request, &portal).await?;
-    visitor.acting.reject_step(id, StepIndex::new(step), &reason).await?;
-    Ok(to_run(id))
-}
-
-pub(super) async fn retry_step(
-    State(portal): State<Portal>,
-    visitor: Visitor,
-    TwoIds(id, step): TwoIds<RunId, u32>,
-    request: Request,
-) -> PageAnswer<Response> {
-    let reason = reason(request, &portal).await?;
-    visitor.acting.retry_step(id, StepIndex::new(step), &reason).await?;
-    Ok(to_run(id))
-}
-
-pub(super) async fn skip_undo(
-    State(portal): State<Portal>,
-    visitor: Visitor,
-    TwoIds(id, step): TwoIds<RunId, u32>,
-    request: Request,
-) -> PageAnswer<Response> {
-    let reason = reason(request, &portal).await?;
-    visitor.acting.skip_undo(id, StepIndex::new(step), &reason).await?;
-    Ok(to_run(id))
 }
 
 fn to_run(id: RunId) -> Response {

@@ -21,6 +21,7 @@ use axum::{
 };
 
 use crate::{
+    decision::{Decision, StepDecision},
     portal::Portal,
     problem::{Answer, Problem},
 };
@@ -37,14 +38,14 @@ pub(crate) fn routes() -> Router<Portal> {
         .route("/runs/{id}", get(run::show))
         .route("/runs/{id}/live", get(run::live))
         .route("/runs/{id}/log", get(run::log))
-        .route("/runs/{id}/cancel", post(action::cancel))
-        .route("/runs/{id}/resume", post(action::resume))
+        .route("/runs/{id}/cancel", action::decide(Decision::Cancel))
+        .route("/runs/{id}/resume", action::decide(Decision::Resume))
         .route("/runs/{id}/rerun", post(action::rerun))
-        .route("/runs/{id}/retry-undo", post(action::retry_undo))
-        .route("/runs/{id}/steps/{step}/approve", post(action::approve))
-        .route("/runs/{id}/steps/{step}/reject", post(action::reject))
-        .route("/runs/{id}/steps/{step}/retry", post(action::retry_step))
-        .route("/runs/{id}/steps/{step}/skip-undo", post(action::skip_undo))
+        .route("/runs/{id}/retry-undo", action::decide(Decision::RetryUndo))
+        .route("/runs/{id}/steps/{step}/approve", action::decide_step(StepDecision::Approve))
+        .route("/runs/{id}/steps/{step}/reject", action::decide_step(StepDecision::Reject))
+        .route("/runs/{id}/steps/{step}/retry", action::decide_step(StepDecision::Retry))
+        .route("/runs/{id}/steps/{step}/skip-undo", action::decide_step(StepDecision::SkipUndo))
         .route("/login", get(sign_in::form).post(sign_in::submit))
         .route("/logout", post(sign_in::leave))
         .route("/setup", get(sign_in::setup_form).post(sign_in::setup_submit))
