@@ -57,6 +57,12 @@ pub fn later(at: Timestamp, by: Duration) -> Timestamp {
     from_micros(at.as_microsecond().saturating_add(micros))
 }
 
+/// How long it is from `now` until `at`; nothing when that time has come.
+#[must_use]
+pub fn until(now: Timestamp, at: Timestamp) -> Duration {
+    Duration::from_micros(u64::try_from(at.as_microsecond().saturating_sub(now.as_microsecond())).unwrap_or(0))
+}
+
 /// The time that is `micros` microseconds after 1970-01-01T00:00:00Z, cut to what can be represented.
 #[must_use]
 pub fn from_micros(micros: i64) -> Timestamp {

@@ -66,21 +66,21 @@ shapes! {
     ServiceConfig { config: Value, }
     /// What a sync did.
     SyncReport { synced: Vec<Value>, refused: Vec<Value>, missing: Vec<String>, }
-    /// What to run: `kind` is `deploy` if missing, `context` for a service `{"env": {…}}`.
-    StartRun { kind: Option<String>, context: Option<Value>, }
+    /// What to run: `kind` is `deploy` if missing, `context` for a service `{"env": {…}}`, `not_before` a time (RFC 3339).
+    StartRun { kind: Option<String>, context: Option<Value>, not_before: Option<String>, }
     /// Why.
     Reason { reason: Option<String>, }
     /// One execution of a plan.
     Run {
         id: String, project_id: String, deployment_id: String, kind: String, state: String, message: String, requested_by: Value,
         origin: String, context: Value, plan_hash: String, step_count: u32, worker_id: Option<String>, epoch: u64, last_seq: u64,
-        queued_at: String, started_at: Option<String>, finished_at: Option<String>, release_id: Option<String>,
+        not_before: Option<String>, queued_at: String, started_at: Option<String>, finished_at: Option<String>, release_id: Option<String>,
     }
     /// A run with its steps.
     RunView {
         id: String, project_id: String, deployment_id: String, kind: String, state: String, message: String, requested_by: Value,
         origin: String, context: Value, plan_hash: String, step_count: u32, worker_id: Option<String>, epoch: u64, last_seq: u64,
-        queued_at: String, started_at: Option<String>, finished_at: Option<String>, release_id: Option<String>, steps: Vec<Step>,
+        not_before: Option<String>, queued_at: String, started_at: Option<String>, finished_at: Option<String>, release_id: Option<String>, steps: Vec<Step>,
     }
     /// One step of a run.
     Step {

@@ -265,6 +265,8 @@ pub fn enqueue(deployment: &Deployment, kind: RunKind, plan: &Plan) -> Enqueue {
         first_steps: plan.first_steps(),
         step_count: u32::try_from(steps.len()).unwrap(),
         ready: false,
+        not_before: None,
+        deferred: false,
         worker_id: None,
         epoch: 0,
         last_seq: 0,

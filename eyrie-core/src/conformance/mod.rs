@@ -22,6 +22,7 @@
 pub mod approvals;
 pub mod audit;
 pub mod commands;
+pub mod deferral;
 pub mod deployments;
 pub mod events;
 pub mod fixtures;
@@ -96,6 +97,9 @@ where
             kept_and_found, unknown_is_not_found, request_keys, request_keys_in_a_race, equal_plans_are_shared, listed,
             claim_starts_the_run, claim_order_and_limit, fair_between_projects, abandoned_runs_come_first, serial_per_deployment, cancel_in_the_queue,
             parked_runs_keep_their_turn, poll, claim_needs_a_lease, claims_in_a_race, commands_to_nowhere,
+        }
+        deferral {
+            others_pass_it, a_time_that_has_passed, its_time_is_its_place, due_for_several_workers,
         }
         transitions {
             settle_start_and_end_are_one, fenced_by_worker_and_epoch, stale_attempts_are_refused, cancel_before_finish,

@@ -28,6 +28,15 @@ const BREATH: Duration = Duration::from_millis(3);
 /// The runs that are held, and how to tell their drivers of a cancel.
 type Held = HashMap<RunId, (CancellationToken, Arc<Notify>)>;
 
+/// What a look says about the next one.
+#[derive(Default)]
+struct Looked {
+    /// Whether there may be more at once.
+    again: bool,
+    /// How long until the next run's time comes.
+    next_due: Option<Duration>,
+}
+
 pub(super) struct Worker {
     pub(super) shared: Arc<Shared>,
     pub(super) hub: Hub,
@@ -63,11 +72,14 @@ impl Worker {
         let mut runs: JoinSet<RunId> = JoinSet::new();
         let mut held: Held = HashMap::new();
         let mut look = true;
+        let mut due = self.options.poll;
         let mut next_look = tokio::time::Instant::now();
         loop {
             let breathed = held.is_empty() || tokio::time::Instant::now() >= next_look;
             if look && breathed && !self.draining.is_cancelled() {
-                look = self.look(lease, &mut runs, &mut held).await;
+                let looked = self.look(lease, &mut runs, &mut held).await;
+                look = looked.again;
+                due = looked.next_due.map_or(self.options.poll, |due| due.clamp(BREATH, self.options.poll));
                 next_look = tokio::time::Instant::now() + BREATH;
             }
             if self.draining.is_cancelled() && held.is_empty() {
@@ -83,7 +95,7 @@ impl Worker {
                 }
                 () = self.hub.work() => look = true,
                 Ok(()) = changes.changed() => look = true,
-                () = tokio::time::sleep_until(if look { next_look } else { next_look + self.options.poll }) => look = true,
+                () = tokio::time::sleep_until(if look { next_look } else { next_look + due }) => look = true,
                 () = self.draining.cancelled(), if !self.draining.is_cancelled() => {}
             }
         }
@@ -92,13 +104,13 @@ impl Worker {
         drop(tokio::time::timeout(self.options.cancel_grace, all_gone).await);
     }
 
-    /// Cancels what is to be cancelled and claims what there is room for. Answers whether there may be more at once.
-    async fn look(&self, lease: &Lease, runs: &mut JoinSet<RunId>, held: &mut Held) -> bool {
+    /// Cancels what is to be cancelled and claims what there is room for.
+    async fn look(&self, lease: &Lease, runs: &mut JoinSet<RunId>, held: &mut Held) -> Looked {
         let poll = match self.shared.store.poll(lease.worker).await {
             Ok(poll) => poll,
             Err(error) => {
                 tracing::warn!(error = %crate::error::report(&error), "looking for work failed");
-                return false;
+                return Looked::default();
             }
         };
         for run in &poll.cancelling {
@@ -108,15 +120,18 @@ impl Worker {
             }
         }
         let room = u32::try_from(self.options.max_runs.saturating_sub(held.len())).unwrap_or(CLAIM).min(CLAIM);
-        if !poll.claimable || room == 0 {
-            return false;
+        if room == 0 {
+            return Looked::default();
+        }
+        if !poll.claimable {
+            return Looked { again: false, next_due: poll.next_due };
         }
         let asked = Instant::now();
         let claims = match self.shared.store.claim(lease.worker, room).await {
             Ok(claims) => claims,
             Err(error) => {
                 tracing::warn!(error = %crate::error::report(&error), "claiming failed");
-                return false;
+                return Looked::default();
             }
         };
         tracing::debug!(claimed = claims.len(), took = ?asked.elapsed(), "claimed");
@@ -145,6 +160,8 @@ impl Worker {
                 id
             });
         }
-        full
+        // What was due is in its queue now, and what is due next is not known.
+        let again = full || poll.next_due.is_some_and(|time_left| time_left.is_zero());
+        Looked { again, next_due: poll.next_due }
     }
 }

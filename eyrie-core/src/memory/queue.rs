@@ -4,11 +4,11 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::state::{State, free, need};
 use crate::{
-    clock::Timestamp,
+    clock::{Timestamp, until},
     error::{Error, ErrorKind, Result},
     id::{ProjectId, RunId, WorkerId},
-    model::{Run, RunEvent, RunEventBody, RunRow, RunState, Step},
-    store::{Claim, Enqueue, Enqueued, EventRow, Poll, Waiting, claim, fair_shares},
+    model::{Run, RunEvent, RunEventBody, RunState, Step},
+    store::{Claim, Enqueue, Enqueued, EventRow, Poll, Waiting, claim, fair_shares, queued},
 };
 
 impl State {
@@ -25,8 +25,7 @@ impl State {
         let id = enqueue.run.id;
         free(self.runs.keys(), OPERATION, "there is a run of that id", |known| *known == id)?;
         need(&self.deployments, enqueue.run.deployment_id, "deployment")?;
-        let ready = !self.open.contains_key(&enqueue.run.deployment_id);
-        let run = Run::from_row(RunRow { ready, queued_at: now, last_seq: 1, ..enqueue.run.row().clone() });
+        let run = queued(&enqueue.run, self.has_current(enqueue.run.deployment_id), now);
         let body = RunEventBody::Run { state: run.state, message: run.message.clone() };
         let event = RunEvent { run_id: id, project_id: run.project_id, seq: 1, at: now, epoch: run.epoch, body };
         self.put_run(run.clone());
@@ -42,6 +41,17 @@ impl State {
         }
         self.note(&enqueue.audit);
         Ok(Enqueued { run, is_new: true })
+    }
+
+    /// Lets runs whose time has come into their deployments' queues.
+    fn let_in(&mut self, now: Timestamp) {
+        while let Some((_, id)) = self.deferred.first().copied().filter(|(at, _)| *at <= now) {
+            let Some(mut run) = self.runs.get(&id).map(|record| record.run.clone()) else { return };
+            run.row_mut().deferred = false;
+            let deployment = run.deployment_id;
+            self.put_run(run);
+            self.hand_turn_on(deployment);
+        }
     }
 
     /// Runs whose holder is gone.
@@ -83,9 +93,12 @@ impl State {
     pub(super) fn poll(&self, worker: WorkerId, now: Timestamp) -> Poll {
         let is_cancelling = |run: &Run| run.state == RunState::Cancelling && run.worker_id == Some(worker);
         let held = self.held.iter().filter_map(|id| Some(&self.runs.get(id)?.run));
+        let next_due = self.deferred.first().map(|(at, _)| until(now, *at));
+        let is_due = next_due.is_some_and(|time_left| time_left.is_zero());
         Poll {
-            claimable: !self.ready.is_empty() || self.abandoned(now).next().is_some(),
+            claimable: is_due || !self.ready.is_empty() || self.abandoned(now).next().is_some(),
             cancelling: held.filter(|run| is_cancelling(run)).map(|run| run.id).collect(),
+            next_due,
         }
     }
 
@@ -93,6 +106,7 @@ impl State {
         if !self.is_leased(worker, now) {
             return Err(Error::not_found("lease"));
         }
+        self.let_in(now);
         let mut ids: Vec<_> = self.abandoned(now).take(limit as usize).collect();
         ids.extend(self.next_in_turn(limit as usize - ids.len()));
         let claimed = ids.into_iter().map(|id| self.claimed(id, worker, now)).collect::<Result<Vec<_>>>()?;

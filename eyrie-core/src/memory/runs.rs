@@ -59,15 +59,24 @@ impl State {
         views
     }
 
-    /// The deployment's oldest queued run becomes ready, unless another run of it still stands before it (the one that ended may
-    /// have been waiting itself).
-    fn hand_turn_on(&mut self, deployment: DeploymentId) {
-        let open: Vec<&Run> = self.open.get(&deployment).into_iter().flatten().filter_map(|id| Some(&self.runs.get(id)?.run)).collect();
-        if open.iter().any(|run| run.state != RunState::Queued || run.ready) {
+    /// The deployment's runs that have not ended.
+    fn open(&self, deployment: DeploymentId) -> impl Iterator<Item = &Run> {
+        self.open.get(&deployment).into_iter().flatten().filter_map(|id| Some(&self.runs.get(id)?.run))
+    }
+
+    /// Whether a run of the deployment has its turn.
+    pub(super) fn has_current(&self, deployment: DeploymentId) -> bool {
+        self.open(deployment).any(|run| run.state != RunState::Queued || run.ready)
+    }
+
+    /// The first run in the deployment's queue becomes ready, unless another run of it still stands before it (the one that ended
+    /// may have been waiting itself).
+    pub(super) fn hand_turn_on(&mut self, deployment: DeploymentId) {
+        if self.has_current(deployment) {
             return;
         }
-        if let Some(next) = open.first() {
-            let mut next = (*next).clone();
+        if let Some(next) = self.open(deployment).filter(|run| !run.deferred).min_by_key(|run| (run.queued_at, run.id)) {
+            let mut next = next.clone();
             next.row_mut().ready = true;
             self.put_run(next);
         }

@@ -48,6 +48,8 @@ pub(super) struct State {
     pub(super) held: BTreeSet<RunId>,
     /// Queued runs whose turn it is.
     pub(super) ready: BTreeSet<RunId>,
+    /// Runs whose time has not come, by that time.
+    pub(super) deferred: BTreeSet<(Timestamp, RunId)>,
     /// Runs that have not ended, by deployment.
     pub(super) open: BTreeMap<DeploymentId, BTreeSet<RunId>>,
     /// All runs' events in the order of their writing; a place in the feed is one more than the index.
@@ -125,6 +127,7 @@ impl State {
         let (id, deployment) = (run.id, run.deployment_id);
         set(&mut self.held, id, run.state.is_held());
         set(&mut self.ready, id, run.ready && run.state == RunState::Queued);
+        set(&mut self.deferred, (run.queued_at, id), run.deferred);
         let open = self.open.entry(deployment).or_default();
         set(open, id, !run.state.is_terminal());
         if open.is_empty() {

@@ -41,11 +41,11 @@ word_enum! {
 word_enum! {
     /// Where a run stands.
     pub enum RunState("run_state") {
-        /// Waits for its turn.
+        /// Waits for its turn, or first for its time.
         Queued = "queued",
         /// A worker executes it.
         Running = "running",
-        /// Waits for an approval, a retry or a time; holds no worker.
+        /// Waits for an approval; holds no worker.
         Waiting = "waiting",
         /// A cancel was asked for; bodies are being stopped.
         Cancelling = "cancelling",
@@ -178,13 +178,18 @@ pub struct RunRow {
     /// Whether it is next in its deployment's queue.
     #[serde(skip)]
     pub ready: bool,
+    /// When it was asked to begin, at the earliest.
+    pub not_before: Option<Timestamp>,
+    /// Whether that time had not come when a worker last looked: until then it stands outside its deployment's queue.
+    #[serde(skip)]
+    pub deferred: bool,
     /// The worker that holds it.
     pub worker_id: Option<WorkerId>,
     /// Grows at every claim; a write with an older epoch is refused.
     pub epoch: u64,
     /// The number of its latest event.
     pub last_seq: u64,
-    /// When it was asked for.
+    /// When it took its place in the queue: when it was asked for, or its `not_before` where that is later.
     pub queued_at: Timestamp,
     /// When it was first claimed; for a run that was resumed after its end: when it was claimed again.
     pub started_at: Option<Timestamp>,
@@ -226,6 +231,7 @@ impl Run {
         if state.is_terminal() {
             self.row.finished_at = Some(now);
             self.row.ready = false;
+            self.row.deferred = false;
         } else if self.row.finished_at.take().is_some() {
             // It begins again: until it is claimed, cancelling it changes nothing but the run.
             self.row.started_at = None;

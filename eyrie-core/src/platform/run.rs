@@ -1,6 +1,6 @@
 //! Runs: started, looked at, cancelled, resumed, undone.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     access::Permission,
+    clock::{Timestamp, from_micros, later},
     deployment_type::PlanRequest,
     error::{Error, ErrorKind, IllegalTransition, Invalid, Result},
     id::{DeploymentId, RunId},
@@ -20,6 +21,9 @@ use crate::{
 /// The largest context, as JSON in bytes.
 const MAX_CONTEXT: usize = 256 * 1024;
 
+/// How far ahead a run can be queued.
+const MAX_AHEAD: Duration = Duration::from_secs(5 * 366 * 86_400);
+
 /// A run to be started through the deployment's type.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -30,6 +34,9 @@ pub struct StartRun {
     /// What to pass along: a JSON object, for a service `{"env": {…}}`.
     #[serde(default = "empty")]
     pub context: Value,
+    /// When it may begin, at the earliest; until then it keeps nobody from their turn. A time that has passed means now.
+    #[serde(default)]
+    pub not_before: Option<Timestamp>,
     /// A key against starting it twice, from the asker.
     #[serde(skip)]
     pub request_key: Option<String>,
@@ -45,7 +52,7 @@ fn empty() -> Value {
 
 impl Default for StartRun {
     fn default() -> Self {
-        Self { kind: RunKind::Deploy, context: empty(), request_key: None }
+        Self { kind: RunKind::Deploy, context: empty(), not_before: None, request_key: None }
     }
 }
 
@@ -141,7 +148,7 @@ impl Acting {
         let run = self.run_for(id, Permission::RunStart).await?;
         let deployment = self.store().deployment(run.deployment_id).await?;
         let plan = self.store().plan(run.plan_hash).await?;
-        let start = StartRun { kind: run.kind, context: (*run.context).clone(), request_key };
+        let start = StartRun { kind: run.kind, context: (*run.context).clone(), not_before: None, request_key };
         self.enqueue(&deployment, plan, start).await
     }
 
@@ -317,6 +324,10 @@ impl Acting {
                 Invalid::new("context", format!("is {} bytes as JSON; at most {MAX_CONTEXT} are accepted", context_json.len())).into()
             );
         }
+        let not_before = start.not_before.map(|at| from_micros(at.as_microsecond()));
+        if not_before.is_some_and(|at| at > later(self.now(), MAX_AHEAD)) {
+            return Err(Invalid::new("not_before", format!("may be at most {} days ahead", MAX_AHEAD.as_secs() / 86_400)).into());
+        }
         let engine = &self.eyrie.0.engine;
         engine.registry().check(&plan)?;
         let (plan_hash, plan_json) = plan.encode()?;
@@ -345,6 +356,8 @@ impl Acting {
             first_steps: plan.first_steps(),
             step_count: u32::try_from(steps.len()).unwrap_or(u32::MAX),
             ready: false,
+            not_before,
+            deferred: false,
             worker_id: None,
             epoch: 0,
             last_seq: 0,
@@ -360,7 +373,10 @@ impl Acting {
             }
             Some(key) => {
                 // The plan is left out: it may differ between two askings of the same thing (it names the steps expected by then).
-                let said = format!("{}\n{}\n{context_json}", deployment.id, run.kind);
+                let mut said = format!("{}\n{}\n{context_json}", deployment.id, run.kind);
+                if let Some(at) = not_before {
+                    said.push_str(&format!("\nnot before {at}"));
+                }
                 let whose = serde_json::to_string(&run.requested_by).unwrap_or_default();
                 Some(RequestKey { key: format!("{whose}\n{key}"), content: Sha256::digest(said.as_bytes()).into() })
             }

@@ -1,5 +1,7 @@
 //! Runs: queued, claimed, and advanced by commands.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 
 use crate::{
@@ -63,6 +65,8 @@ pub struct Poll {
     pub claimable: bool,
     /// Runs of this worker that are to be cancelled.
     pub cancelling: Vec<RunId>,
+    /// How long until the time of the next run that stands outside its queue; zero when it has come.
+    pub next_due: Option<Duration>,
 }
 
 /// Which runs to list; what is missing does not matter.
@@ -97,7 +101,7 @@ pub trait RunStore {
     async fn plan(&self, hash: PlanHash) -> Result<Plan>;
     /// What there is to do for the worker.
     async fn poll(&self, worker: WorkerId) -> Result<Poll>;
-    /// Gives up to `limit` runs to the worker: first those whose holder is gone, then queued ones whose turn it is, shared out between
+    /// Lets runs whose time has come by the store's clock into their queues, and gives up to `limit` runs to the worker: first those whose holder is gone, then queued ones whose turn it is, shared out between
     /// their projects as [`fair_shares`](crate::store::fair_shares) says, the oldest of each; all in the order of their queueing.
     /// At most one run of a deployment is held at any time. The worker's own lease must be valid (`NotFound`).
     async fn claim(&self, worker: WorkerId, limit: u32) -> Result<Vec<Claim>>;

@@ -58,6 +58,8 @@ const INDEXES: &[&str] = &[
     "CREATE UNIQUE INDEX runs_current ON runs (deployment_id) WHERE finished_at IS NULL AND (state <> 'queued' OR ready)",
     // What a claim looks for: runs whose turn it is, and runs that somebody holds.
     "CREATE INDEX runs_ready ON runs (project_id, queued_at, id) WHERE ready",
+    // Runs whose time has not come, by that time.
+    "CREATE INDEX runs_deferred ON runs (queued_at, id) WHERE deferred",
     "CREATE INDEX runs_held ON runs (project_id, worker_id, state) WHERE state IN ('running', 'cancelling', 'undoing')",
     "CREATE INDEX run_steps_open_reports ON run_steps (run_id, name) WHERE parent IS NOT NULL AND state IN ('pending', 'running')",
     "CREATE UNIQUE INDEX run_events_seq ON run_events (run_id, seq)",
@@ -266,6 +268,8 @@ fn runs(position: ColumnDef, clustered: &str) -> Vec<TableCreateStatement> {
                 text("first_steps"),
                 big_integer("step_count"),
                 boolean("ready"),
+                big_integer_null("not_before"),
+                boolean("deferred"),
                 uuid_null("worker_id"),
                 big_integer("epoch"),
                 big_integer("last_seq"),

@@ -23,7 +23,7 @@ use crate::{
         Kind::{Int, Uuid},
         RowStatement, RowTx, Rows, from_row,
     },
-    run::{load::Seen, write::write},
+    run::{due::let_in, load::Seen, write::write},
     sqlite::WorkerLocks,
     store::SeaStore,
     writer::Class,
@@ -106,13 +106,14 @@ pub(super) async fn claim(store: &SeaStore, worker: WorkerId, limit: u32) -> Res
 async fn give(mut tx: RowTx, locks: Arc<WorkerLocks>, worker: WorkerId, limit: u32) -> Result<Vec<Claim>, Failure> {
     let at = tx.now();
     check_lease(&mut tx, worker, at).await?;
+    let let_in = let_in(&mut tx, at).await?;
     let (mut rows, dead) = orphans(&mut tx, &locks, worker, at, limit).await?;
     let room = limit.saturating_sub(u32::try_from(rows.len()).unwrap_or(u32::MAX));
     if room > 0 {
         rows.extend(next_in_turn(&mut tx, room).await?);
     }
     let claims = take(&mut tx, rows, worker, at).await?;
-    if claims.is_empty() && dead.is_empty() {
+    if claims.is_empty() && dead.is_empty() && let_in == 0 {
         return Ok(claims);
     }
     tx.commit().await?;

@@ -8,8 +8,8 @@ use std::{
 use eyrie_core::{
     Error, ErrorKind, Result, Timestamp,
     id::{DeploymentId, RunId},
-    model::{Run, RunEvent, RunEventBody, RunRow},
-    store::{Enqueue, Enqueued, EventRow, RequestKey},
+    model::{Run, RunEvent, RunEventBody},
+    store::{self, Enqueue, Enqueued, EventRow, RequestKey},
 };
 use sea_orm::prelude::Uuid as Id;
 
@@ -52,6 +52,8 @@ static KEEP_RUNS: RowStatement = RowStatement::insert(
         ("first_steps", Text),
         ("step_count", Int),
         ("ready", Bool),
+        ("not_before", Int),
+        ("deferred", Bool),
         ("worker_id", Uuid),
         ("epoch", Int),
         ("last_seq", Int),
@@ -138,8 +140,8 @@ fn queue_one(
     }
     let has_current = places.get_mut(&request.run.deployment_id.uuid()).ok_or_else(|| Failure::missing("deployment"))?;
     ids.insert(request.run.id.uuid());
-    let ready = !std::mem::replace(has_current, true);
-    let run = Run::from_row(RunRow { queued_at: at, ready, last_seq: 1, ..request.run.row().clone() });
+    let run = store::queued(&request.run, *has_current, at);
+    *has_current |= run.ready;
     if let Some(RequestKey { key, content }) = &request.request_key {
         keys.insert(key.clone(), (*content, run.clone()));
     }
@@ -215,7 +217,7 @@ fn queued(run: &Run, at: Timestamp) -> EventRow {
     EventRow { event: Arc::new(event), command: None, report_id: None }
 }
 
-fn row(run: run::Model) -> [Cell; 20] {
+fn row(run: run::Model) -> [Cell; 22] {
     [
         run.id.into(),
         run.project_id.into(),
@@ -230,6 +232,8 @@ fn row(run: run::Model) -> [Cell; 20] {
         run.first_steps.into(),
         run.step_count.into(),
         run.ready.into(),
+        run.not_before.into(),
+        run.deferred.into(),
         run.worker_id.into(),
         run.epoch.into(),
         run.last_seq.into(),

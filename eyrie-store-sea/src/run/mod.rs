@@ -1,6 +1,7 @@
 //! Runs: queued, claimed, and advanced by commands.
 
 mod claim;
+mod due;
 mod enqueue;
 mod load;
 mod poll;

@@ -1,5 +1,7 @@
 //! What there is to do for a worker, read without writing.
 
+use std::time::Duration;
+
 use eyrie_core::{
     Result,
     id::{RunId, WorkerId},
@@ -16,16 +18,18 @@ use crate::{
 const READY: i64 = 1;
 const CANCELLING: i64 = 2;
 const HELD: i64 = 3;
+const DEFERRED: i64 = 4;
 
 /// One line per thing to know: a run is ready; a run of the worker is to be cancelled; somebody holds runs, with how much is left
-/// of the lease in microseconds.
+/// of the lease in microseconds; how much is left until the time of the next run that has one.
 static LOOK: RowStatement = RowStatement::written(
     &[("worker_id", Kind::Uuid), ("now", Kind::Int)],
     "SELECT 1 AS what, NULL AS id, NULL AS time_left WHERE EXISTS (SELECT 1 FROM runs WHERE ready) \
         UNION ALL SELECT 2, id, NULL FROM runs WHERE worker_id = ?1 AND state = 'cancelling' \
             AND state IN ('running', 'cancelling', 'undoing') \
         UNION ALL SELECT 3, h.worker_id, w.lease_until - ?2 FROM (SELECT DISTINCT worker_id FROM runs \
-            WHERE state IN ('running', 'cancelling', 'undoing')) h LEFT JOIN workers w ON w.id = h.worker_id",
+            WHERE state IN ('running', 'cancelling', 'undoing')) h LEFT JOIN workers w ON w.id = h.worker_id \
+        UNION ALL SELECT 4, NULL, (SELECT min(queued_at) FROM runs WHERE deferred) - ?2",
 );
 /// The same on a server, by whose clock leases end.
 static SERVER_LOOK: RowStatement = RowStatement::written(
@@ -35,7 +39,9 @@ static SERVER_LOOK: RowStatement = RowStatement::written(
             AND state IN ('running', 'cancelling', 'undoing') \
         UNION ALL SELECT 3, h.worker_id, w.lease_until - (extract(epoch FROM clock_timestamp()) * 1000000)::int8 \
             FROM (SELECT DISTINCT worker_id FROM runs WHERE state IN ('running', 'cancelling', 'undoing')) h \
-            LEFT JOIN workers w ON w.id = h.worker_id",
+            LEFT JOIN workers w ON w.id = h.worker_id \
+        UNION ALL SELECT 4, NULL, (SELECT min(queued_at) FROM runs WHERE deferred) \
+            - (extract(epoch FROM clock_timestamp()) * 1000000)::int8",
 );
 
 #[derive(Debug)]
@@ -58,6 +64,10 @@ pub(super) async fn poll(store: &SeaStore, worker: WorkerId) -> Result<Poll> {
     for line in store.read_rows::<Line, Line>("poll", look, row).await? {
         match (line.what, line.id) {
             (READY, _) | (HELD, None) => poll.claimable = true,
+            (DEFERRED, _) => {
+                poll.claimable |= line.time_left.is_some_and(|left| left <= 0);
+                poll.next_due = line.time_left.map(|left| Duration::from_micros(u64::try_from(left).unwrap_or(0)));
+            }
             (CANCELLING, Some(run)) => poll.cancelling.push(RunId::from_uuid(run)),
             (HELD, Some(_)) if line.time_left.is_none_or(|left| left <= 0) => poll.claimable = true,
             (HELD, Some(holder)) if holder != worker.uuid() => others.push(WorkerId::from_uuid(holder)),

@@ -35,6 +35,7 @@ static UPDATE_RUNS: RowStatement = RowStatement::update(
         ("message", Text),
         ("step_count", Int),
         ("ready", Bool),
+        ("deferred", Bool),
         ("worker_id", Uuid),
         ("epoch", Int),
         ("last_seq", Int),
@@ -140,7 +141,7 @@ static SET_DEPLOYED: RowStatement = RowStatement::insert(
 static FREE: RowStatement = RowStatement::written(
     &[("deployment_id", Uuid)],
     "UPDATE runs SET ready = TRUE WHERE id = (SELECT q.id FROM runs q WHERE q.deployment_id = ?1 AND q.finished_at IS NULL \
-        AND q.state = 'queued' ORDER BY q.queued_at, q.id LIMIT 1) AND NOT EXISTS (SELECT 1 FROM runs c WHERE c.deployment_id = ?1 \
+        AND q.state = 'queued' AND NOT q.deferred ORDER BY q.queued_at, q.id LIMIT 1) AND NOT EXISTS (SELECT 1 FROM runs c WHERE c.deployment_id = ?1 \
         AND c.finished_at IS NULL AND (c.state <> 'queued' OR c.ready))",
 );
 static LOCK_DEPLOYMENTS: RowStatement = RowStatement::select(&["id"], "deployments", &[("id", Uuid)], "").locking();
@@ -180,8 +181,14 @@ pub(super) async fn write(tx: &mut RowTx, seen: &Seen, writes: RunWrites, at: Ti
     if !writes.outcomes.is_empty() {
         settle(tx, &writes.outcomes, &projects, at).await?;
     }
-    lock_deployments(tx, writes.freed.iter().copied().collect()).await?;
-    tx.execute(&FREE, writes.freed.iter().map(|deployment| [deployment.uuid().into()]).collect()).await?;
+    hand_turns_on(tx, writes.freed.into_iter().collect()).await
+}
+
+/// The first in the queue of each of these deployments becomes ready, unless another run of it has its turn.
+pub(super) async fn hand_turns_on(tx: &mut RowTx, deployments: BTreeSet<DeploymentId>) -> Result<(), Failure> {
+    let rows = deployments.iter().map(|deployment| [deployment.uuid().into()]).collect();
+    lock_deployments(tx, deployments).await?;
+    tx.execute(&FREE, rows).await?;
     Ok(())
 }
 
@@ -209,6 +216,7 @@ fn run_rows(seen: &Seen, runs: &[Run]) -> Result<(Rows, Rows), Failure> {
             run.message.as_str().into(),
             i64::from(run.step_count).into(),
             run.ready.into(),
+            run.deferred.into(),
             run.worker_id.map(WorkerId::uuid).into(),
             count(run.epoch).into(),
             count(run.last_seq).into(),

@@ -4,6 +4,7 @@ mod approval;
 mod cancel;
 mod feed;
 mod misbehaviour;
+mod not_before;
 mod plans;
 mod resumption;
 mod takeover;

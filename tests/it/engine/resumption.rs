@@ -107,7 +107,7 @@ async fn one_step_is_retried_and_the_rest_left(kind: Kind) {
 
 async fn a_run_is_run_once_more(kind: Kind) {
     let world = World::on(&Ground::new(kind).await, quick()).await;
-    let start = StartRun { kind: RunKind::Backup, context: json!({ "env": { "A": "1" } }), request_key: None };
+    let start = StartRun { kind: RunKind::Backup, context: json!({ "env": { "A": "1" } }), ..StartRun::default() };
     let request = RunRequest { plan: broken(), start };
     let first = world.me.run_plan_with(world.deployment.id, request).await.unwrap();
     world.end_of(first.id).await;

@@ -95,7 +95,7 @@ impl Site {
 
     async fn start_as(&self, service: &str, kind: RunKind, env: Value) -> RunId {
         let deployment = self.deployment(service).await;
-        let start = StartRun { kind, context: json!({ "env": env }), request_key: None };
+        let start = StartRun { kind, context: json!({ "env": env }), ..StartRun::default() };
         self.world.me.start_run(deployment, start).await.unwrap().id
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use eyrie_core::{
-    Acting, Eyrie,
+    Acting, Eyrie, Timestamp,
     deployment_type::service::ScriptOptions,
     engine::WorkerOptions,
     id::RunId,
@@ -25,6 +25,17 @@ use super::{
 pub(super) enum Backend {
     Local { eyrie: Eyrie, me: Acting },
     Remote(Remote),
+}
+
+/// What there is to say about a deploy.
+#[derive(Debug, Default)]
+pub(super) struct Deploy {
+    /// What to pass to the script.
+    pub(super) env: Value,
+    /// When it may begin, at the earliest.
+    pub(super) not_before: Option<Timestamp>,
+    /// A key against starting it twice.
+    pub(super) key: Option<String>,
 }
 
 /// A run's events, as JSON.
@@ -62,15 +73,18 @@ impl Backend {
         }
     }
 
-    pub(super) async fn deploy(&self, service: &str, env: Value, key: Option<String>) -> CliResult<RunId> {
+    pub(super) async fn deploy(&self, service: &str, deploy: Deploy) -> CliResult<RunId> {
+        let Deploy { env, not_before, key } = deploy;
         let context = json!({ "env": env });
         match self {
             Self::Local { me, .. } => {
                 let deployment = me.service_deployment(&ServiceName::new(service)?).await?;
-                Ok(me.start_run(deployment.id, StartRun { context, request_key: key, ..StartRun::default() }).await?.id)
+                Ok(me.start_run(deployment.id, StartRun { context, not_before, request_key: key, ..StartRun::default() }).await?.id)
             }
             Self::Remote(remote) => {
-                let run = remote.post(&format!("services/{service}/runs"), &json!({ "context": context }), key.as_deref()).await?;
+                let run = remote
+                    .post(&format!("services/{service}/runs"), &json!({ "context": context, "not_before": not_before }), key.as_deref())
+                    .await?;
                 Ok(run["id"].as_str().unwrap_or_default().parse()?)
             }
         }

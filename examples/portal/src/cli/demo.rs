@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     CliResult, DemoArguments, Place,
-    backend::Backend,
+    backend::{Backend, Deploy},
     deploy::show,
     local::{self, Role},
     manage::say_sync,
@@ -53,7 +53,7 @@ pub(super) async fn demo(arguments: DemoArguments) -> CliResult {
     let site_url = site::serve(site_root.join("current"), closing.clone()).await?;
     let backend = Backend::Local { eyrie: eyrie.clone(), me };
     let context = json!({ "SITE_ROOT": site_root, "SITE_URL": site_url });
-    let run = backend.deploy("static-site", context, None).await?;
+    let run = backend.deploy("static-site", Deploy { env: context, ..Deploy::default() }).await?;
     say(format_args!("\ndeploying static-site, run {run}"));
     let portal = tokio::spawn(serve::run(listener, eyrie.clone(), None, closing.clone()));
     let succeeded = show(&backend, run, 0).await? == "succeeded";

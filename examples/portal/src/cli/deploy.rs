@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use eyrie_core::id::RunId;
 use serde_json::{Map, Value};
 
-use super::{CliResult, DeployArguments, Place, backend::Backend, progress::RunDisplay, say};
+use super::{CliResult, DeployArguments, Place, backend::{Backend, Deploy}, progress::RunDisplay, say};
 
 /// Deploys a service, and shows it if asked to.
 pub(super) async fn deploy(place: &Place, arguments: DeployArguments) -> CliResult {
@@ -15,7 +15,8 @@ pub(super) async fn deploy(place: &Place, arguments: DeployArguments) -> CliResu
         env.insert(key.to_owned(), Value::from(value));
     }
     let backend = Backend::open(place, arguments.follow).await?;
-    let run = backend.deploy(&arguments.service, Value::Object(env), arguments.idempotency_key).await?;
+    let deploy = Deploy { env: Value::Object(env), not_before: arguments.not_before, key: arguments.idempotency_key };
+    let run = backend.deploy(&arguments.service, deploy).await?;
     say(format_args!("run {run}"));
     let succeeded = !arguments.follow || show(&backend, run, 0).await? == "succeeded";
     backend.close().await;

@@ -14,6 +14,7 @@ mod site;
 use std::{io::IsTerminal, net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
+use eyrie_core::Timestamp;
 use eyrie_portal::{Decision, StepDecision};
 use tracing_subscriber::EnvFilter;
 
@@ -138,6 +139,9 @@ struct DeployArguments {
     /// Pass `KEY=VALUE` to the script, in its context file under `context.env`.
     #[arg(long = "env", value_name = "KEY=VALUE")]
     env: Vec<String>,
+    /// When it may begin, at the earliest (RFC 3339, for instance 2026-12-24T22:00:00+01:00); until then it keeps nobody from their turn.
+    #[arg(long, value_name = "TIME")]
+    not_before: Option<Timestamp>,
     /// A key against starting the same deploy twice.
     #[arg(long)]
     idempotency_key: Option<String>,

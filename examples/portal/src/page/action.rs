@@ -79,7 +79,8 @@ pub(super) async fn deploy(
     checked(&headers, &form.csrf)?;
     let env = environment(&form.env)?;
     let context = if env.is_empty() { json!({}) } else { json!({ "env": env }) };
-    let start = StartRun { kind: form.kind.unwrap_or(RunKind::Deploy), context, request_key: form.key.filter(|key| !key.is_empty()) };
+    let request_key = form.key.filter(|key| !key.is_empty());
+    let start = StartRun { kind: form.kind.unwrap_or(RunKind::Deploy), context, request_key, ..StartRun::default() };
     let run = visitor.acting.start_run(id, start).await?;
     Ok(to_run(run.id))
 }

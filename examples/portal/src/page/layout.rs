@@ -87,7 +87,7 @@ pub(super) fn run_table<'a>(runs: impl IntoIterator<Item = (&'a Run, Option<&'a 
                 tbody { @for (run, name) in rows { tr {
                     td { (badge(run.state.as_str())) }
                     td { a href={ "/runs/" (run.id) } { @if let Some(name) = name { (name) " " } (run.kind) } }
-                    td { (moment(run.queued_at)) }
+                    td { @if run.deferred { "not before " } (moment(run.queued_at)) }
                     td { (text(&run.requested_by.to_string())) }
                     td { (took(run)) }
                     td.message { (text(&run.message)) }

@@ -95,7 +95,8 @@ async fn fragment(visitor: &Visitor, view: &RunView) -> PageAnswer<Markup> {
         dl.facts {
             dt { "Asked for by" } dd { (text(&run.requested_by.to_string())) }
             dt { "From" } dd { (run.origin) }
-            dt { "Queued" } dd { (moment(run.queued_at)) }
+            @if let Some(at) = run.not_before { dt { "Not before" } dd { (moment(at)) } }
+            @if !run.deferred { dt { "Queued" } dd { (moment(run.queued_at)) } }
             @if let Some(at) = run.started_at { dt { "Began" } dd { (moment(at)) } }
             @if let Some(at) = run.finished_at { dt { "Ended" } dd { (moment(at)) } }
             dt { "Took" } dd { (took(run)) }
