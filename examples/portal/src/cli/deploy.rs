@@ -5,7 +5,12 @@ use std::process::ExitCode;
 use eyrie_core::id::RunId;
 use serde_json::{Map, Value};
 
-use super::{CliResult, DeployArguments, Place, backend::{Backend, Deploy}, progress::RunDisplay, say};
+use super::{
+    CliResult, DeployArguments, Place,
+    backend::{Backend, Deploy},
+    progress::RunDisplay,
+    say,
+};
 
 /// Deploys a service, and shows it if asked to.
 pub(super) async fn deploy(place: &Place, arguments: DeployArguments) -> CliResult {
