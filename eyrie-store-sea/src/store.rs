@@ -216,10 +216,10 @@ impl SeaStore {
         self.shared.writer.rows(class, work).await.map_err(|failure| failure.into_error(operation))
     }
 
-    /// Runs `work` in a write transaction that it commits itself.
+    /// Runs `work` in a write transaction that it commits itself; again, from the beginning, when others were in its way.
     pub(crate) async fn write<T, F, Work>(&self, class: Class, operation: &'static str, work: F) -> Result<T>
     where
-        F: FnOnce(WriteTx) -> Work + Send + 'static,
+        F: FnOnce(WriteTx) -> Work + Clone + Send + Sync + 'static,
         Work: Future<Output = Result<T, Failure>> + Send,
         T: Send + 'static,
     {

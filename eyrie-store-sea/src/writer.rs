@@ -51,10 +51,11 @@ impl Writer {
         }
     }
 
-    /// Runs `work` in a transaction that it commits itself, with the error as the ports want it.
+    /// Runs `work` in a transaction that it commits itself, with the error as the ports want it. It may be run again, from the
+    /// beginning, when others were in its way.
     pub(crate) async fn write<T, F, Work>(&self, class: Class, operation: &'static str, work: F) -> Result<T>
     where
-        F: FnOnce(WriteTx) -> Work + Send + 'static,
+        F: FnOnce(WriteTx) -> Work + Clone + Send + Sync + 'static,
         Work: Future<Output = Result<T, Failure>> + Send,
         T: Send + 'static,
     {

@@ -176,9 +176,9 @@ impl From<sqlx::Error> for Failure {
 }
 
 impl Failure {
-    /// Whether the same transaction may succeed when it is begun anew.
+    /// Whether the transaction was ended because of others, and may succeed when it is begun anew.
     pub(super) fn is_in_the_way(&self) -> bool {
-        matches!(self, Self::Statement(cause) if matches!(Fault::of(cause), Fault::Busy))
+        matches!(self, Self::Statement(cause) | Self::Commit(cause) if matches!(Fault::of(cause), Fault::Busy))
     }
 
     /// Whether the connection was found to be broken.

@@ -63,37 +63,30 @@ impl PostgresWriter {
     {
         let writer = self.clone();
         self.to_its_end(async move {
-            let mut attempt = 1;
-            loop {
-                let done = match passing_over_broken(&writer.engine, || PgTx::begin(&writer, &writer.engine, writer.own.clone())).await {
-                    Ok(tx) => work(RowTx::Postgres(tx)).await,
-                    Err(failure) => Err(failure),
-                };
-                match done {
-                    Err(failure) if failure.is_in_the_way() && attempt < ATTEMPTS => {
-                        tracing::debug!(%failure, attempt, "a transaction is begun anew");
-                        tokio::time::sleep(Duration::from_millis(1 << attempt)).await;
-                        attempt += 1;
-                    }
-                    done => return done,
-                }
-            }
+            let transaction = || async {
+                let tx = passing_over_broken(&writer.engine, || PgTx::begin(&writer, &writer.engine, writer.own.clone())).await?;
+                work(RowTx::Postgres(tx)).await
+            };
+            anew(writer.patience, transaction).await
         })
         .await
     }
 
-    /// Runs `work` in a transaction.
+    /// Runs `work` in a transaction, again when others were in its way.
     pub(crate) async fn write<T, F, Work>(&self, class: Class, work: F) -> Result<T, Failure>
     where
-        F: FnOnce(WriteTx) -> Work + Send + 'static,
+        F: FnOnce(WriteTx) -> Work + Clone + Send + Sync + 'static,
         Work: Future<Output = Result<T, Failure>> + Send,
         T: Send + 'static,
     {
         let writer = self.clone();
         self.to_its_end(async move {
             let pool = if class == Class::Engine { &writer.engine } else { &writer.write };
-            let transaction = passing_over_broken(pool, || writer.begin(pool)).await?;
-            work(transaction).await
+            let transaction = || async {
+                let transaction = passing_over_broken(pool, || writer.begin(pool)).await?;
+                work.clone()(transaction).await
+            };
+            anew(writer.patience, transaction).await
         })
         .await
     }
@@ -168,6 +161,25 @@ impl Ending {
             self.writer.announcer.announce();
         }
         done
+    }
+}
+
+/// Carries out a transaction, again when others were in its way, for as long as `patience` has not run out.
+async fn anew<T, Doing>(patience: Duration, transaction: impl Fn() -> Doing) -> Result<T, Failure>
+where
+    Doing: Future<Output = Result<T, Failure>>,
+{
+    let begun = Instant::now();
+    let mut attempt = 1;
+    loop {
+        match transaction().await {
+            Err(failure) if failure.is_in_the_way() && attempt < ATTEMPTS && begun.elapsed() < patience => {
+                tracing::debug!(%failure, attempt, "a transaction is begun anew");
+                tokio::time::sleep(Duration::from_millis(1 << attempt)).await;
+                attempt += 1;
+            }
+            done => return done,
+        }
     }
 }
 

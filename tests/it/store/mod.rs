@@ -1,4 +1,5 @@
 //! The store on a server.
 
 mod conformance;
+mod deadlocks;
 mod refusals;
