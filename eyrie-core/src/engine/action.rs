@@ -210,6 +210,12 @@ impl ActionContext {
         &self.run
     }
 
+    /// The step's place in the plan.
+    #[must_use]
+    pub fn step(&self) -> StepIndex {
+        self.step
+    }
+
     /// The step's name.
     #[must_use]
     pub fn step_name(&self) -> &StepName {

@@ -1,8 +1,9 @@
 //! Where each planned step of a run stands, and what may start next. Pure: no clock, no store, no task.
 
-use std::{collections::BTreeMap, time::Instant};
+use std::collections::BTreeMap;
 
 use serde_json::Value;
+use tokio::time::Instant;
 
 use crate::{
     model::{Plan, Step, StepIndex, StepStart, StepState},

@@ -2,8 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::{task::JoinHandle, time::Instant};
-use tokio_util::sync::CancellationToken;
+use tokio::time::Instant;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use crate::{
     engine::{Output, action::ActionError},
@@ -57,7 +57,8 @@ enum Told {
 pub(super) struct Body {
     pub step: StepIndex,
     pub attempt: u32,
-    pub task: JoinHandle<Result<Option<Output>, ActionError>>,
+    /// Nobody can settle a body that nobody watches: it ends with its watcher.
+    pub task: AbortOnDropHandle<Result<Option<Output>, ActionError>>,
     /// Tells the body to stop.
     pub token: CancellationToken,
     pub time_limit: Option<Duration>,

@@ -79,11 +79,22 @@ impl Engine {
     /// # Errors
     /// When there is no tokio runtime, or no thread can be made.
     pub fn start(options: EngineOptions) -> Result<Self> {
-        let EngineOptions { store, registry, worker, host } = options;
-        let bodies = tokio::runtime::Handle::try_current()
-            .map_err(|error| Error::new(ErrorKind::Internal, "start engine", "must be called on a tokio runtime").with_source(error))?;
+        let bodies = current_runtime()?;
         let failed = |error| Error::new(ErrorKind::Unavailable, "start engine", "the engine's thread could not be made").with_source(error);
         let control = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+        let (mut engine, main) = Self::assemble(options, bodies);
+        let main = move || {
+            control.block_on(main);
+            control.shutdown_background();
+        };
+        let thread = std::thread::Builder::new().name("eyrie-engine".to_owned()).spawn(main).map_err(failed)?;
+        engine.thread = Mutex::new(Some(thread));
+        Ok(engine)
+    }
+
+    /// The engine, and what its thread does until it is halted.
+    fn assemble(options: EngineOptions, bodies: tokio::runtime::Handle) -> (Self, impl Future<Output = ()> + Send + use<>) {
+        let EngineOptions { store, registry, worker, host } = options;
         let hub = Hub::new();
         let patience = worker.as_ref().map_or(Duration::from_secs(5), |worker| worker.lease / 2);
         let (recorder, record) = Recorder::new(Arc::clone(&store), hub.clone(), patience);
@@ -108,26 +119,36 @@ impl Engine {
             stop: stop.clone(),
         });
         let (halted, ended) = (halt.clone(), idle.clone());
-        let main = move || {
-            control.block_on(async move {
-                let record = tokio::spawn(record);
-                let write_log = tokio::spawn(write_log);
-                if let Some(work) = work {
-                    tokio::select! {
-                        () = work.work() => {}
-                        () = halted.cancelled() => {}
-                    }
+        let main = async move {
+            let record = tokio::spawn(record);
+            let write_log = tokio::spawn(write_log);
+            if let Some(work) = work {
+                tokio::select! {
+                    biased;
+                    () = halted.cancelled() => {}
+                    () = work.work() => {}
                 }
-                log.flush().await;
-                ended.cancel();
-                halted.cancelled().await;
-                record.abort();
-                write_log.abort();
-            });
-            control.shutdown_background();
+            }
+            log.flush().await;
+            ended.cancel();
+            halted.cancelled().await;
+            record.abort();
+            write_log.abort();
         };
-        let thread = std::thread::Builder::new().name("eyrie-engine".to_owned()).spawn(main).map_err(failed)?;
-        Ok(Self { store, registry, recorder, hub, shutdown_grace, draining, stop, halt, idle, thread: Mutex::new(Some(thread)) })
+        (Self { store, registry, recorder, hub, shutdown_grace, draining, stop, halt, idle, thread: Mutex::new(None) }, main)
+    }
+
+    /// Starts the engine on the runtime that this is called on, without a thread of its own: under a paused clock, time is the
+    /// runtime's.
+    ///
+    /// # Errors
+    /// When there is no tokio runtime.
+    #[cfg(feature = "testing")]
+    pub fn start_here(options: EngineOptions) -> Result<Self> {
+        let here = current_runtime()?;
+        let (engine, main) = Self::assemble(options, here.clone());
+        here.spawn(main);
+        Ok(engine)
     }
 
     /// The actions that the engine knows.
@@ -182,6 +203,11 @@ impl Engine {
             drop(tokio::task::spawn_blocking(move || thread.join()).await);
         }
     }
+}
+
+fn current_runtime() -> Result<tokio::runtime::Handle> {
+    tokio::runtime::Handle::try_current()
+        .map_err(|error| Error::new(ErrorKind::Internal, "start engine", "must be called on a tokio runtime").with_source(error))
 }
 
 impl Drop for Engine {

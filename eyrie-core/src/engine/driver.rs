@@ -7,7 +7,7 @@ use std::{
 };
 
 use tokio::{sync::Notify, task::JoinSet, time::Instant};
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tracing::Instrument;
 
 use crate::{
@@ -16,6 +16,7 @@ use crate::{
         action::UndoData,
         board::Board,
         body::{Body, BodyEnd, How, Signals, watch},
+        lease::Validity,
         log_writer::LogWriter,
         plan_cache::PlanCache,
         progress::ProgressGate,
@@ -55,6 +56,8 @@ pub(super) struct RunSignals {
     pub lost: CancellationToken,
     /// Gives the worker's lease up.
     pub give_up: CancellationToken,
+    /// Until when the lease may be acted on.
+    pub validity: Validity,
 }
 
 /// The run has left this worker's hands: it ended, was handed back, or was lost.
@@ -109,10 +112,12 @@ pub(super) async fn drive(shared: Arc<Shared>, claim: Claim, signals: RunSignals
 
 impl Driver {
     fn new(shared: Arc<Shared>, plan: Arc<Plan>, run: &Run, claim: &Claim, signals: RunSignals) -> Self {
-        let now = (crate::Timestamp::now(), Instant::now());
+        // The store's clock, not this machine's: the two may differ by hours.
+        let claimed_at = claim.events.last().map_or_else(crate::Timestamp::now, |event| event.at);
+        let now = Instant::now();
         let not_before = |step: &crate::model::Step| {
-            let wait = step.next_attempt_at?.as_microsecond().saturating_sub(now.0.as_microsecond());
-            Some((now.1 + Duration::from_micros(u64::try_from(wait).unwrap_or(0))).into_std())
+            let wait = step.next_attempt_at?.as_microsecond().saturating_sub(claimed_at.as_microsecond());
+            Some(now + Duration::from_micros(u64::try_from(wait).unwrap_or(0)))
         };
         let body_signals = body_signals(&signals, &shared);
         let kept = claim.steps.iter().filter_map(|step| Some((step.index, step.undo_data.clone()?)));
@@ -151,11 +156,7 @@ impl Driver {
         if let Some(refused) = self.refused(claim).await {
             return self.refuse(begun, refused).await;
         }
-        if self.state == RunState::Undoing {
-            self.spawn_undos(begun);
-        } else {
-            self.spawn_all(begun);
-        }
+        self.spawn(begun, self.state == RunState::Undoing)?;
         let mut ended: Vec<BodyEnd> = Vec::new();
         loop {
             let settle = self.settlements(std::mem::take(&mut ended));
@@ -174,12 +175,7 @@ impl Driver {
                     let started = recorded.started.iter().find(|(index, ..)| *index == start.index)?;
                     Some((*start, started.1))
                 });
-                let begun = begun.collect();
-                if is_undo {
-                    self.spawn_undos(begun);
-                } else {
-                    self.spawn_all(begun);
-                }
+                self.spawn(begun.collect(), is_undo)?;
                 if handed_back || !self.state.is_held() {
                     return Ok(());
                 }
@@ -189,6 +185,21 @@ impl Driver {
             }
             ended = self.wait().await?;
         }
+    }
+
+    /// Starts the bodies of what is durably begun, unless the answer that says so came too late: after the end of the lease another
+    /// worker may have the run.
+    fn spawn(&mut self, begun: Vec<(StepStart, u32)>, is_undo: bool) -> Result<(), Left> {
+        if self.signals.validity.is_over() {
+            self.signals.give_up.cancel();
+            return Err(Left);
+        }
+        if is_undo {
+            self.spawn_undos(begun);
+        } else {
+            self.spawn_all(begun);
+        }
+        Ok(())
     }
 
     /// Why the run may no longer begin, if so. A run that has begun is not asked about again.
@@ -245,7 +256,7 @@ impl Driver {
             () = self.signals.cancelling.notified(), if is_undoing => asked_again = true,
             () = async {
                 match retry {
-                    Some(at) => tokio::time::sleep_until(Instant::from_std(at)).await,
+                    Some(at) => tokio::time::sleep_until(at).await,
                     None => std::future::pending().await,
                 }
             } => {}
@@ -287,7 +298,7 @@ impl Driver {
 
     /// Shows on the board how a body ended.
     pub(super) fn note(&mut self, step: StepIndex, how: &Settlement) {
-        let now = std::time::Instant::now();
+        let now = Instant::now();
         let (state, output, at) = match (how, self.board.is_undo(step)) {
             (Settlement::Succeeded { .. }, true) => (StepState::Undone, None, None),
             (Settlement::Failed | Settlement::Cancelled, true) => (StepState::UndoFailed, None, None),
@@ -340,8 +351,7 @@ impl Driver {
         if self.signals.draining.is_cancelled() {
             return Some(End::HandBack);
         }
-        let goes_on =
-            self.board.next_attempt(&self.plan).is_some() || !self.board.startable(&self.plan, std::time::Instant::now()).is_empty();
+        let goes_on = self.board.next_attempt(&self.plan).is_some() || !self.board.startable(&self.plan, Instant::now()).is_empty();
         if goes_on {
             return None;
         }
@@ -371,7 +381,7 @@ impl Driver {
 
     /// What may start together with what was settled and that end.
     fn startable_with(&self, end: Option<&End>) -> Vec<StepStart> {
-        let now = std::time::Instant::now();
+        let now = Instant::now();
         match end {
             Some(End::Undo { .. }) => return self.board.undo_startable(&self.plan, now),
             Some(_) => return Vec::new(),
@@ -434,7 +444,7 @@ impl Driver {
             let token = CancellationToken::new();
             let cx = self.context(start.index, attempt, token.clone());
             let span = tracing::info_span!(parent: &tracing::Span::current(), "step", step = %start.index, name = %planned.name, attempt);
-            let task = self.shared.bodies.spawn(async move { action.run(cx).await }.instrument(span));
+            let task = AbortOnDropHandle::new(self.shared.bodies.spawn(async move { action.run(cx).await }.instrument(span)));
             let time_limit = start.timeout_ms.map(Duration::from_millis);
             let body = Body { step: start.index, attempt, task, token, time_limit };
             self.bodies.spawn(watch(body, Arc::clone(&self.body_signals)));

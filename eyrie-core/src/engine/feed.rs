@@ -80,6 +80,7 @@ impl Subscription {
                 }
             };
             tokio::select! {
+                biased;
                 heard = live => match heard {
                     Ok(event) if event.seq <= self.seen => {}
                     Ok(event) if event.seq == self.seen + 1 => return Some(event),
@@ -137,6 +138,7 @@ impl Feed {
             self.read = self.store.feed(self.cursor, READ).await?.into();
             if self.read.is_empty() {
                 tokio::select! {
+                    biased;
                     Ok(()) = self.published.changed() => {}
                     Ok(()) = self.changes.changed() => {}
                     () = tokio::time::sleep(GUARD) => {}

@@ -1,9 +1,12 @@
 //! The worker's lease: renewed by a heartbeat, and given up by the worker itself, on the monotonic clock, before it ends.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use crate::{error::Result, id::WorkerId, store::Store};
 
@@ -13,7 +16,33 @@ pub(super) struct Lease {
     pub worker: WorkerId,
     /// Cancelled when the lease is lost, before another worker may take over.
     pub lost: CancellationToken,
-    heart: tokio::task::JoinHandle<()>,
+    pub validity: Validity,
+    heart: AbortOnDropHandle<()>,
+}
+
+/// Until when a lease may be acted on, by the monotonic clock. A process that stood still finds out before its heartbeat does. Clones
+/// share it.
+#[derive(Debug, Clone)]
+pub(super) struct Validity(Arc<Mutex<Instant>>);
+
+impl Validity {
+    /// A tenth of the lease is kept back, so that this worker has stopped before another may begin.
+    fn new(asked: Instant, ttl: Duration) -> Self {
+        Self(Arc::new(Mutex::new(asked + ttl - ttl / 10)))
+    }
+
+    fn renew(&self, asked: Instant, ttl: Duration) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = asked + ttl - ttl / 10;
+    }
+
+    fn end(&self) -> Instant {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether nothing may be begun under the lease any more.
+    pub(super) fn is_over(&self) -> bool {
+        Instant::now() >= self.end()
+    }
 }
 
 impl Lease {
@@ -23,8 +52,9 @@ impl Lease {
         let asked = Instant::now();
         store.register_worker(worker, ttl).await?;
         let lost = CancellationToken::new();
-        let heart = tokio::spawn(beat(store, worker, ttl, asked + ttl, lost.clone()));
-        Ok(Self { worker, lost, heart })
+        let validity = Validity::new(asked, ttl);
+        let heart = AbortOnDropHandle::new(tokio::spawn(beat(store, worker, ttl, validity.clone(), lost.clone())));
+        Ok(Self { worker, lost, validity, heart })
     }
 
     /// Stops the heartbeat and gives the lease up.
@@ -36,18 +66,16 @@ impl Lease {
     }
 }
 
-async fn beat(store: Arc<dyn Store>, worker: WorkerId, ttl: Duration, mut until: Instant, lost: CancellationToken) {
-    // A tenth of the lease is kept back, so that this worker has stopped before another may begin.
-    let margin = ttl / 10;
+async fn beat(store: Arc<dyn Store>, worker: WorkerId, ttl: Duration, validity: Validity, lost: CancellationToken) {
     let mut pause = ttl / 3;
     loop {
-        let fence = until - margin;
+        let fence = validity.end();
         tokio::time::sleep_until((Instant::now() + pause).min(fence)).await;
         let asked = Instant::now();
         let renewed = tokio::time::timeout_at(fence, store.renew_worker(worker, ttl)).await;
         match renewed {
             Ok(Ok(_)) => {
-                until = asked + ttl;
+                validity.renew(asked, ttl);
                 pause = ttl / 3;
             }
             Ok(Err(error)) if error.is_not_found() => break,

@@ -77,6 +77,7 @@ async fn serve(store: Arc<dyn Store>, mut receiver: mpsc::Receiver<Message>, pen
         tokio::pin!(gather);
         while flushes.is_empty() && chunks.len() < WRITE {
             tokio::select! {
+                biased;
                 () = &mut gather => break,
                 message = receiver.recv() => match message {
                     Some(message) => {

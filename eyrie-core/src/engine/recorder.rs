@@ -2,12 +2,12 @@
 //!
 //! It takes what is waiting, commits it once, then answers all. While that commit is under way the next batch forms behind it.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
 
 use crate::{
     engine::hub::Hub,
@@ -112,16 +112,33 @@ impl Loop {
     async fn enqueue(&self, enqueues: &[Enqueue]) -> Vec<Result<Enqueued>> {
         match self.store.enqueue(enqueues).await {
             Ok(results) => results,
-            Err(error) if enqueues.len() == 1 => vec![Err(error)],
-            Err(_) => {
+            Err(error) if enqueues.len() == 1 && error.kind() != ErrorKind::OutcomeUnknown => vec![Err(error)],
+            Err(error) => {
+                let is_unknown = error.kind() == ErrorKind::OutcomeUnknown;
                 let mut results = Vec::with_capacity(enqueues.len());
                 for one in enqueues {
-                    let alone = self.store.enqueue(std::slice::from_ref(one)).await;
-                    results.push(alone.and_then(|mut list| list.pop().unwrap_or_else(|| Err(no_answer("enqueue")))));
+                    results.push(if is_unknown { self.enqueue_again(one).await } else { self.enqueue_alone(one).await });
                 }
                 results
             }
         }
+    }
+
+    async fn enqueue_alone(&self, one: &Enqueue) -> Result<Enqueued> {
+        let mut answers = self.store.enqueue(std::slice::from_ref(one)).await?;
+        answers.pop().unwrap_or_else(|| Err(no_answer("enqueue")))
+    }
+
+    /// Queues what may be queued already, by a call that did not say how it ended.
+    async fn enqueue_again(&self, one: &Enqueue) -> Result<Enqueued> {
+        let again = match self.enqueue_alone(one).await {
+            Ok(Enqueued { run, is_new }) => Ok(Enqueued { is_new: is_new || run.id == one.run.id, run }),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                self.store.run(one.run.id).await.map(|run| Enqueued { run, is_new: true })
+            }
+            refused => refused,
+        };
+        again.map_err(|error| if error.is_retryable() { unknown("enqueue", error) } else { error })
     }
 
     async fn record(&self, commands: &mut [Command]) -> Vec<Result<Recorded, RecordError>> {
@@ -149,6 +166,7 @@ impl Loop {
     /// Asks again while the store fails for now. After a commit without an answer the commands say that they are repeats.
     async fn record_patiently(&self, commands: &mut [Command]) -> Result<Vec<Result<Recorded, RecordError>>> {
         let begun = Instant::now();
+        let mut is_unknown = false;
         let mut pause = Duration::from_millis(20);
         loop {
             match self.store.record(commands).await {
@@ -161,10 +179,12 @@ impl Loop {
                 Err(error) => {
                     let transient = error.is_retryable() || error.kind() == ErrorKind::StorageFull;
                     if !transient || begun.elapsed() + pause > self.patience {
-                        return Err(error);
+                        // What may have happened has not been taken back by a failure that came later.
+                        return Err(if is_unknown { unknown("record", error) } else { error });
                     }
                     tracing::warn!(error = %crate::error::report(&error), commands = commands.len(), "the store failed; trying again");
                     if error.kind() == ErrorKind::OutcomeUnknown {
+                        is_unknown = true;
                         commands.iter_mut().for_each(|command| command.retried = true);
                     }
                     tokio::time::sleep(pause).await;
@@ -173,6 +193,11 @@ impl Loop {
             }
         }
     }
+}
+
+/// The answer when a repeat failed of what may have happened at the first time.
+fn unknown(operation: &'static str, last: Error) -> Error {
+    Error::new(ErrorKind::OutcomeUnknown, operation, "the store did not say whether it was done, and cannot be asked").with_source(last)
 }
 
 fn no_answer(operation: &'static str) -> Error {

@@ -1,5 +1,6 @@
 //! Taking over a run: what became of the steps that were running when their worker went away.
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -32,7 +33,7 @@ impl Driver {
             Some(message) if !cancelling => Some(End::Park { message }),
             _ => None,
         };
-        let now = std::time::Instant::now();
+        let now = Instant::now();
         let start = match self.state {
             _ if end.is_some() || cancelling => Vec::new(),
             RunState::Undoing => self.board.undo_startable(&self.plan, now),

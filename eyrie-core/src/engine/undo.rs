@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use tokio_util::sync::CancellationToken;
+use tokio::time::Instant;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tracing::Instrument;
 
 use crate::{
@@ -25,8 +26,7 @@ impl Driver {
         if let Some(message) = self.parked.clone() {
             return Some(End::Park { message });
         }
-        let more =
-            self.board.next_undo(&self.plan).is_some() || !self.board.undo_startable(&self.plan, std::time::Instant::now()).is_empty();
+        let more = self.board.next_undo(&self.plan).is_some() || !self.board.undo_startable(&self.plan, Instant::now()).is_empty();
         if more {
             return self.signals.draining.is_cancelled().then_some(End::HandBack);
         }
@@ -79,7 +79,7 @@ impl Driver {
             let undone = if own { action.undo(cx).await } else { action.run(cx).await.map(drop) };
             undone.map(|()| None)
         };
-        let task = self.shared.bodies.spawn(undo.instrument(span));
+        let task = AbortOnDropHandle::new(self.shared.bodies.spawn(undo.instrument(span)));
         let time_limit = start.timeout_ms.map(Duration::from_millis);
         let body = Body { step, attempt, task, token, time_limit };
         self.bodies.spawn(watch(body, std::sync::Arc::clone(&self.body_signals)));

@@ -1,12 +1,8 @@
 //! The worker: claims runs, drives them, and starts again under a new identity when its lease was lost.
 
-use std::{
-    collections::HashMap,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use tokio::{sync::Notify, task::JoinSet};
+use tokio::{sync::Notify, task::JoinSet, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -16,6 +12,7 @@ use crate::{
         hub::Hub,
         lease::Lease,
     },
+    error::ErrorKind,
     id::RunId,
     model::RunState,
 };
@@ -56,8 +53,9 @@ impl Worker {
                 Err(error) => {
                     tracing::error!(error = %crate::error::report(&error), "no lease; trying again");
                     tokio::select! {
-                        () = tokio::time::sleep(self.options.poll) => continue,
+                        biased;
                         () = self.draining.cancelled() => return,
+                        () = tokio::time::sleep(self.options.poll) => continue,
                     }
                 }
             };
@@ -73,20 +71,22 @@ impl Worker {
         let mut held: Held = HashMap::new();
         let mut look = true;
         let mut due = self.options.poll;
-        let mut next_look = tokio::time::Instant::now();
+        let mut next_look = Instant::now();
         loop {
-            let breathed = held.is_empty() || tokio::time::Instant::now() >= next_look;
+            let breathed = held.is_empty() || Instant::now() >= next_look;
             if look && breathed && !self.draining.is_cancelled() {
                 let looked = self.look(lease, &mut runs, &mut held).await;
                 look = looked.again;
                 due = looked.next_due.map_or(self.options.poll, |due| due.clamp(BREATH, self.options.poll));
-                next_look = tokio::time::Instant::now() + BREATH;
+                next_look = Instant::now() + BREATH;
             }
             if self.draining.is_cancelled() && held.is_empty() {
                 return;
             }
             tokio::select! {
+                biased;
                 () = lease.lost.cancelled() => break,
+                () = self.draining.cancelled(), if !self.draining.is_cancelled() => {}
                 Some(left) = runs.join_next() => {
                     if let Ok(run) = left {
                         held.remove(&run);
@@ -95,8 +95,7 @@ impl Worker {
                 }
                 () = self.hub.work() => look = true,
                 Ok(()) = changes.changed() => look = true,
-                () = tokio::time::sleep_until(if look { next_look } else { next_look + due }) => look = true,
-                () = self.draining.cancelled(), if !self.draining.is_cancelled() => {}
+                () = tokio::time::sleep_until(if look { next_look } else { next_look + due }), if !self.draining.is_cancelled() => look = true,
             }
         }
         // The lease is lost: drivers stop their bodies and write nothing more. A body that never yields cannot be waited for.
@@ -131,6 +130,10 @@ impl Worker {
             Ok(claims) => claims,
             Err(error) => {
                 tracing::warn!(error = %crate::error::report(&error), "claiming failed");
+                if error.kind() == ErrorKind::OutcomeUnknown {
+                    // Runs that it may hold without knowing of them would wait for it as long as its lease is renewed.
+                    lease.lost.cancel();
+                }
                 return Looked::default();
             }
         };
@@ -152,6 +155,7 @@ impl Worker {
                 stop: self.stop.clone(),
                 lost: lease.lost.child_token(),
                 give_up: lease.lost.clone(),
+                validity: lease.validity.clone(),
             };
             held.insert(id, (cancel, cancelling));
             let shared = Arc::clone(&self.shared);

@@ -106,11 +106,32 @@ impl EyrieBuilder {
     /// # Errors
     /// `Invalid` for an action name that is not acceptable or doubled; otherwise when no thread can be made.
     pub async fn start(self) -> Result<Eyrie> {
+        self.start_by(Engine::start)
+    }
+
+    /// Like [`start`](Self::start), with the engine on the current runtime instead of a thread of its own: on one with a paused clock
+    /// it works in that clock's time.
+    ///
+    /// # Errors
+    /// `Invalid` for an action name that is not acceptable or doubled.
+    #[cfg(feature = "testing")]
+    pub async fn start_here(self) -> Result<Eyrie> {
+        self.start_by(Engine::start_here)
+    }
+
+    /// Puts something else in the place of every action registered so far.
+    #[cfg(feature = "testing")]
+    pub(crate) fn map_actions(mut self, replace: impl Fn(Arc<dyn Action>) -> Arc<dyn Action>) -> Self {
+        self.registry.map(replace);
+        self
+    }
+
+    fn start_by(self, start: impl FnOnce(EngineOptions) -> Result<Engine>) -> Result<Eyrie> {
         if let Some(invalid) = self.refused {
             return Err(invalid.into());
         }
         let host = Arc::new(PlatformHost::new(self.public_url));
-        let engine = Engine::start(EngineOptions {
+        let engine = start(EngineOptions {
             store: Arc::clone(&self.store),
             registry: self.registry,
             worker: self.worker,

@@ -38,6 +38,7 @@ impl RunStream {
                 self.checked = Instant::now();
             }
             tokio::select! {
+                biased;
                 event = self.subscription.next() => return event,
                 () = tokio::time::sleep_until(self.checked + RECHECK) => {}
             }
@@ -67,6 +68,7 @@ impl RunsStream {
                 self.checked = Instant::now();
             }
             let item = tokio::select! {
+                biased;
                 item = self.feed.next() => item?,
                 () = tokio::time::sleep_until(self.checked + RECHECK) => continue,
             };

@@ -271,9 +271,18 @@ impl Acting {
         let audit = self.allowed(permission.as_str(), format!("run {id}"), Some(run.project_id));
         let command = Command { audit: Some(Box::new(audit)), ..Command::unfenced(id, change) };
         self.eyrie.0.engine.command(command).await?;
-        let run = self.store().run(id).await?;
-        let steps = self.store().steps(id).await?;
-        Ok(RunView { run, steps })
+        let view = async {
+            let run = self.store().run(id).await?;
+            let steps = self.store().steps(id).await?;
+            Ok(RunView { run, steps })
+        };
+        view.await.map_err(|error: Error| {
+            if !error.is_retryable() {
+                return error;
+            }
+            // "Nothing was written" would be wrong.
+            Error::new(ErrorKind::OutcomeUnknown, "read run", "it was done, and the run could not be read afterwards").with_source(error)
+        })
     }
 
     async fn plan(&self, deployment: &Deployment, start: &StartRun) -> Result<Plan> {
