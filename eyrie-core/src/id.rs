@@ -19,7 +19,7 @@ macro_rules! id {
             #[must_use]
             #[expect(clippy::new_without_default, reason = "every call makes another id; a default would hide that")]
             pub fn new() -> Self {
-                Self(Uuid::now_v7())
+                Self(crate::random::uuid())
             }
 
             /// The id with this value.

@@ -16,6 +16,8 @@ pub mod platform;
 pub mod process;
 mod random;
 pub mod store;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod word_enum;
 
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};

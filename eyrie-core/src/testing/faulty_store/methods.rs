@@ -1,0 +1,174 @@
+//! Every method of every port, around what the store does. A new method of a port needs a line here.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::watch;
+
+use super::FaultyStore;
+use crate::{
+    error::Result,
+    id::{DeployedServiceId, DeploymentId, GroupId, ProjectId, ReleaseId, RunId, ScopeId, ServiceId, TokenId, UserId, WorkerId},
+    model::{
+        AuditEntry, DeployedService, Deployment, DeploymentGroup, EventCursor, Membership, Plan, PlanHash, Project, Release, Role, Run,
+        RunEvent, Scope, Service, Step, Token, User,
+    },
+    name::{ServiceName, Slug, UserName},
+    store::{
+        AuditFilter, AuditStore, Claim, Command, DeployedServiceFilter, DeploymentFilter, DeploymentStore, Enqueue, Enqueued, EventStore,
+        FeedItem, GroupStore, LogChunk, LogStore, MemberStore, NewUserRule, Page, PageRequest, Poll, ProjectStore, RecordError, Recorded,
+        ReleaseStore, RunFilter, RunStore, ScopeStore, ServiceStore, Store, TokenStore, UserStore, WorkerLease, WorkerStore,
+    },
+};
+
+/// Implements the ports: each method hands its call to [`FaultyStore::reads`] or [`FaultyStore::writes`].
+macro_rules! decorated {
+    ($($port:ident { $($does:ident fn $method:ident($($argument:ident: $type:ty),*) -> $answer:ty;)+ })+) => {$(
+        #[async_trait]
+        #[deny(clippy::missing_trait_methods)]
+        impl<S: Store> $port for FaultyStore<S> {
+            $(async fn $method(&self, $($argument: $type),*) -> Result<$answer> {
+                self.$does(stringify!($method), self.inner.$method($($argument),*)).await
+            })+
+        }
+    )+};
+}
+
+decorated! {
+    ProjectStore {
+        writes fn create_project(project: &Project, audit: &AuditEntry) -> ();
+        reads fn project(id: ProjectId) -> Project;
+        reads fn project_by_slug(slug: &Slug) -> Project;
+        reads fn projects(member: Option<UserId>, page: PageRequest) -> Page<Project>;
+        writes fn update_project(project: &Project, audit: &AuditEntry) -> ();
+        writes fn delete_project(id: ProjectId, audit: &AuditEntry) -> ();
+    }
+    MemberStore {
+        writes fn set_membership(membership: &Membership, audit: &AuditEntry) -> ();
+        writes fn remove_membership(project: ProjectId, user: UserId, audit: &AuditEntry) -> ();
+        reads fn role_in(project: ProjectId, user: UserId) -> Option<Role>;
+        reads fn memberships(project: ProjectId) -> Vec<Membership>;
+    }
+    GroupStore {
+        writes fn create_group(group: &DeploymentGroup, audit: &AuditEntry) -> ();
+        reads fn group(id: GroupId) -> DeploymentGroup;
+        reads fn group_by_slug(project: ProjectId, slug: &Slug) -> DeploymentGroup;
+        reads fn groups(project: ProjectId, page: PageRequest) -> Page<DeploymentGroup>;
+        writes fn update_group(group: &DeploymentGroup, audit: &AuditEntry) -> ();
+        writes fn delete_group(id: GroupId, audit: &AuditEntry) -> ();
+    }
+    ScopeStore {
+        writes fn create_scope(scope: &Scope, audit: &AuditEntry) -> ();
+        reads fn scope(id: ScopeId) -> Scope;
+        reads fn scopes(group: GroupId, page: PageRequest) -> Page<Scope>;
+        writes fn update_scope(scope: &Scope, audit: &AuditEntry) -> ();
+        writes fn delete_scope(id: ScopeId, audit: &AuditEntry) -> ();
+    }
+    DeploymentStore {
+        writes fn create_deployment(deployment: &Deployment, audit: &AuditEntry) -> ();
+        reads fn deployment(id: DeploymentId) -> Deployment;
+        reads fn deployment_by_slug(group: GroupId, slug: &Slug) -> Deployment;
+        reads fn deployments(filter: DeploymentFilter, page: PageRequest) -> Page<Deployment>;
+        writes fn update_deployment(deployment: &Deployment, audit: &AuditEntry) -> ();
+        writes fn delete_deployment(id: DeploymentId, audit: &AuditEntry) -> ();
+    }
+    ServiceStore {
+        writes fn create_service(service: &Service, audit: &AuditEntry) -> ();
+        reads fn service(id: ServiceId) -> Service;
+        reads fn service_by_name(project: ProjectId, name: &ServiceName) -> Service;
+        reads fn services(project: ProjectId, page: PageRequest) -> Page<Service>;
+        writes fn update_service(service: &Service, audit: &AuditEntry) -> ();
+        writes fn delete_service(id: ServiceId, audit: &AuditEntry) -> ();
+    }
+    LogStore {
+        writes fn append_log(chunks: &[LogChunk]) -> ();
+        reads fn read_log(run: RunId, offset: u64, max_bytes: usize) -> Vec<LogChunk>;
+    }
+    WorkerStore {
+        writes fn register_worker(worker: WorkerId, ttl: Duration) -> WorkerLease;
+        writes fn renew_worker(worker: WorkerId, ttl: Duration) -> WorkerLease;
+        writes fn retire_worker(worker: WorkerId) -> ();
+    }
+    ReleaseStore {
+        reads fn release(id: ReleaseId) -> Release;
+        reads fn releases(deployment: DeploymentId, page: PageRequest) -> Page<Release>;
+        reads fn deployed_service(id: DeployedServiceId) -> DeployedService;
+        reads fn deployed_services(filter: DeployedServiceFilter, page: PageRequest) -> Page<DeployedService>;
+    }
+    UserStore {
+        writes fn create_user(user: &User, rule: NewUserRule, audit: &AuditEntry) -> ();
+        reads fn user(id: UserId) -> User;
+        reads fn user_by_name(name: &UserName) -> User;
+        reads fn users(page: PageRequest) -> Page<User>;
+        writes fn update_user(user: &User, end_sessions: bool, audit: &AuditEntry) -> ();
+    }
+    TokenStore {
+        writes fn create_token(token: &Token, audit: &AuditEntry) -> ();
+        reads fn token(id: TokenId) -> Token;
+        reads fn token_by_hash(hash: &[u8; 32]) -> Token;
+        reads fn tokens(creator: Option<UserId>, page: PageRequest) -> Page<Token>;
+        writes fn revoke_token(id: TokenId, audit: &AuditEntry) -> ();
+    }
+    AuditStore {
+        writes fn record_refusal(entry: &AuditEntry) -> ();
+        reads fn audit(filter: AuditFilter, page: PageRequest) -> Page<AuditEntry>;
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<S: Store> EventStore for FaultyStore<S> {
+    async fn run_events(&self, run: RunId, after: u64, limit: u32) -> Result<Vec<RunEvent>> {
+        self.reads("run_events", self.inner.run_events(run, after, limit)).await
+    }
+
+    async fn feed(&self, after: EventCursor, limit: u32) -> Result<Vec<FeedItem>> {
+        self.reads("feed", self.inner.feed(after, limit)).await
+    }
+
+    async fn feed_end(&self) -> Result<EventCursor> {
+        self.reads("feed_end", self.inner.feed_end()).await
+    }
+
+    fn changes(&self) -> watch::Receiver<u64> {
+        self.plan.changes(self.inner.changes())
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<S: Store> RunStore for FaultyStore<S> {
+    async fn enqueue(&self, runs: &[Enqueue]) -> Result<Vec<Result<Enqueued>>> {
+        self.writes("enqueue", self.inner.enqueue(runs)).await
+    }
+
+    async fn run(&self, id: RunId) -> Result<Run> {
+        self.reads("run", self.inner.run(id)).await
+    }
+
+    async fn runs(&self, filter: RunFilter, page: PageRequest) -> Result<Page<Run>> {
+        self.reads("runs", self.inner.runs(filter, page)).await
+    }
+
+    async fn steps(&self, run: RunId) -> Result<Vec<Step>> {
+        self.reads("steps", self.inner.steps(run)).await
+    }
+
+    async fn plan(&self, hash: PlanHash) -> Result<Plan> {
+        self.reads("plan", self.inner.plan(hash)).await
+    }
+
+    async fn poll(&self, worker: WorkerId) -> Result<Poll> {
+        self.reads("poll", self.inner.poll(worker)).await
+    }
+
+    async fn claim(&self, worker: WorkerId, limit: u32) -> Result<Vec<Claim>> {
+        self.writes("claim", self.inner.claim(worker, limit)).await
+    }
+
+    async fn record(&self, commands: &[Command]) -> Result<Vec<Result<Recorded, RecordError>>> {
+        let mut call = self.call("record", true);
+        call.look_at(commands);
+        self.around(call, self.inner.record(commands)).await
+    }
+}

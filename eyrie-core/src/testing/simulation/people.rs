@@ -1,0 +1,145 @@
+//! The people of a simulated world: they ask for runs, follow them, and decide about them, each in some process.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    outside::{Act, Outside, ProcessId},
+    process::Process,
+};
+use crate::{
+    Acting,
+    error::{Error, ErrorKind, Result},
+    id::{DeploymentId, RunId},
+    model::{Plan, Principal, RunEvent, StepIndex},
+    platform::{RunRequest, StartRun},
+};
+
+/// What somebody may want of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wish {
+    Cancel,
+    Resume,
+    RetryStep(StepIndex),
+    RetryUndo,
+    SkipUndo(StepIndex),
+    /// Decides on the first approval that the run waits for, if it waits for one.
+    Decide(bool),
+}
+
+fn me(process: &Process) -> Acting {
+    process.eyrie.acting_as(Principal::local_operator())
+}
+
+/// Asks for the run; with a key again and again, until there is an answer.
+pub(super) fn ask(outside: &Arc<Outside>, process: &Process, place: usize, deployment: DeploymentId, plan: Plan) {
+    let (outside, me, id) = (Arc::clone(outside), me(process), process.id);
+    let Some((tag, is_keyed)) = outside.state().askings.get_mut(place).map(|asking| {
+        asking.process = Some(id);
+        (asking.tag.clone(), asking.is_keyed)
+    }) else {
+        return;
+    };
+    process.spawn(async move {
+        loop {
+            let start =
+                StartRun { context: serde_json::json!({ "tag": tag }), request_key: is_keyed.then(|| tag.clone()), ..StartRun::default() };
+            let answer = me.run_plan_with(deployment, RunRequest { plan: plan.clone(), start }).await;
+            if !(is_keyed && answer.as_ref().is_err_and(Error::is_retryable)) {
+                return answered(&outside, id, place, answer.map(|run| run.id).map_err(|error| error.kind()));
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    });
+}
+
+/// There is an answer, if whoever it was for still lives.
+fn answered(outside: &Outside, process: ProcessId, place: usize, answer: Result<RunId, ErrorKind>) {
+    let mut state = outside.state();
+    if state.is_dead(process) {
+        return;
+    }
+    if let Some(tag) = state.askings.get(place).map(|asking| asking.tag.clone()) {
+        state.say(format!("p{process} {tag}: {answer:?}"));
+    }
+    if let Some(asking) = state.askings.get_mut(place) {
+        asking.answer = Some(answer);
+    }
+}
+
+/// Follows the run from where its follower left off.
+pub(super) fn follow(outside: &Arc<Outside>, process: &Process, run: RunId) {
+    let (outside, me, id) = (Arc::clone(outside), me(process), process.id);
+    process.spawn(async move {
+        loop {
+            let behind = outside.state().heard.entry(run).or_default().last().map_or(0, |event| event.seq);
+            if let Ok(mut events) = me.follow_run(run, behind).await {
+                while let Ok(Some(event)) = events.next().await {
+                    let mut state = outside.state();
+                    if !state.is_dead(id) {
+                        state.heard.entry(run).or_default().push(RunEvent::clone(&event));
+                    }
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    });
+}
+
+/// Follows all runs from where their follower left off.
+pub(super) fn follow_all(outside: &Arc<Outside>, process: &Process) {
+    let (outside, me, id) = (Arc::clone(outside), me(process), process.id);
+    process.spawn(async move {
+        loop {
+            let cursor = outside.state().feed.1;
+            if let Ok(mut items) = me.follow_runs(Some(cursor)).await {
+                while let Ok(item) = items.next().await {
+                    let mut state = outside.state();
+                    if !state.is_dead(id) {
+                        state.feed.0.insert((item.event.run_id, item.event.seq));
+                        state.feed.1 = item.cursor;
+                    }
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    });
+}
+
+/// Somebody wants something of the run.
+pub(super) fn act(outside: &Arc<Outside>, process: &Process, run: RunId, wish: Wish) {
+    let (outside, me, id) = (Arc::clone(outside), me(process), process.id);
+    let mut state = outside.state();
+    let place = state.acts.len();
+    let tag = format!("act-{place}.");
+    state.say(format!("p{id} {tag} {run} {wish:?}"));
+    state.acts.push(Act { tag: tag.clone(), run, process: id, answer: None });
+    drop(state);
+    process.spawn(async move {
+        let answer = carry_out(&me, run, wish, &tag).await;
+        let mut state = outside.state();
+        if state.is_dead(id) {
+            return;
+        }
+        let said = answer.map_err(|error| error.kind());
+        state.say(format!("p{id} {tag} {said:?}"));
+        if let Some(act) = state.acts.get_mut(place) {
+            act.answer = Some(said);
+        }
+    });
+}
+
+async fn carry_out(me: &Acting, run: RunId, wish: Wish, tag: &str) -> Result<()> {
+    match wish {
+        Wish::Cancel => me.cancel_run(run, tag).await,
+        Wish::Resume => me.resume_run(run, tag).await,
+        Wish::RetryStep(step) => me.retry_step(run, step, tag).await,
+        Wish::RetryUndo => me.retry_undo(run, tag).await,
+        Wish::SkipUndo(step) => me.skip_undo(run, step, tag).await,
+        Wish::Decide(approved) => {
+            let open = me.open_approvals(run).await?;
+            let step = open.first().ok_or_else(|| Error::not_found("step"))?.step;
+            if approved { me.approve_step(run, step, tag).await } else { me.reject_step(run, step, tag).await }
+        }
+    }
+    .map(drop)
+}
