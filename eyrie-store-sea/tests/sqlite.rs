@@ -11,8 +11,8 @@ use eyrie_core::{
     model::{Plan, ReportedState, RunState, StepIndex},
     name::StepName,
     store::{
-        AuditFilter, AuditStore, Change, Command, End, EventStore, LogChunk, LogStore, PageRequest, ProjectStore, RequestKey, RunFilter,
-        RunStore, StepReport, Store, WorkerStore,
+        AuditFilter, AuditStore, Change, Command, End, EventStore, PageRequest, ProjectStore, RequestKey, RunFilter, RunStore, StepReport,
+        Store, WorkerStore,
     },
 };
 use eyrie_store_sea::{Options, SeaStore, Synchronous};
@@ -313,37 +313,6 @@ async fn runs_of_a_dead_process_are_taken_over_at_once() {
     let c = worker(&living).await;
     assert!(living.poll(c).await.unwrap().claimable);
     assert_eq!(living.claim(c, 1).await.unwrap()[0].run.epoch, 3);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn logs_have_offsets_and_an_end() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = SeaStore::open_with(Options::new(url(&folder)).synchronous(Synchronous::Normal)).await.unwrap();
-    let deployment = deployments(&store, 1).await.remove(0);
-    let request = request(&deployment, 1);
-    let run_id = request.run.id;
-    store.enqueue(&[request]).await.unwrap();
-    let chunk =
-        |run_id, text: &str| LogChunk { run_id, offset: 0, step: StepIndex::new(0), at: eyrie_core::Timestamp::now(), text: text.into() };
-    store.append_log(&[chunk(run_id, "one\n"), chunk(RunId::new(), "lost\n"), chunk(run_id, "two\n")]).await.unwrap();
-    store.append_log(&[chunk(run_id, "three\n")]).await.unwrap();
-    let all = store.read_log(run_id, 0, 1000).await.unwrap();
-    assert_eq!(
-        all.iter().map(|chunk| (chunk.offset, chunk.text.as_str())).collect::<Vec<_>>(),
-        [(0, "one\n"), (4, "two\n"), (8, "three\n")]
-    );
-    assert_eq!(store.read_log(run_id, 0, 1).await.unwrap().len(), 1);
-    assert_eq!(store.read_log(run_id, 5, 1000).await.unwrap().len(), 2);
-    assert!(store.read_log(run_id, 14, 1000).await.unwrap().is_empty());
-
-    let big = "x".repeat(64 * 1024);
-    let chunks: Vec<_> = (0..256).map(|_| chunk(run_id, &big)).collect();
-    for _ in 0..5 {
-        store.append_log(&chunks).await.unwrap();
-    }
-    let end = store.read_log(run_id, 63 * 1024 * 1024, 10 * 1024 * 1024).await.unwrap();
-    assert!(end.last().unwrap().text.contains("the log is cut here"));
-    assert!(end.iter().map(|chunk| chunk.text.len()).sum::<usize>() < 2 * 1024 * 1024);
 }
 
 #[tokio::test(flavor = "multi_thread")]

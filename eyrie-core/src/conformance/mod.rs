@@ -126,7 +126,7 @@ where
             run_events, feed, feed_beside_writers,
         }
         logs {
-            offsets_are_contiguous, read_by_offset, read_by_size, large_empty_and_astray,
+            offsets_are_contiguous, read_by_offset, read_by_size, large_empty_and_astray, the_middle_is_dropped,
         }
         workers {
             register_and_renew, expiry, retire, takeover_after_expiry, takeover_after_retirement, takeover_while_cancelling,

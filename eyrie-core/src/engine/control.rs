@@ -15,7 +15,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     id::RunId,
     model::EventCursor,
-    store::{Command, Enqueue, Enqueued, RecordError, Recorded, Store},
+    store::{Command, Enqueue, Enqueued, LogBound, RecordError, Recorded, Store},
 };
 
 /// How a worker works.
@@ -31,6 +31,8 @@ pub struct WorkerOptions {
     pub cancel_grace: Duration,
     /// How long bodies may go on after [`Engine::shutdown`] was called.
     pub shutdown_grace: Duration,
+    /// How much of each run's log is kept.
+    pub max_log: LogBound,
 }
 
 impl Default for WorkerOptions {
@@ -41,6 +43,7 @@ impl Default for WorkerOptions {
             poll: Duration::from_secs(1),
             cancel_grace: Duration::from_secs(10),
             shutdown_grace: Duration::from_secs(10),
+            max_log: LogBound::default(),
         }
     }
 }
@@ -98,7 +101,7 @@ impl Engine {
         let hub = Hub::new();
         let patience = worker.as_ref().map_or(Duration::from_secs(5), |worker| worker.lease / 2);
         let (recorder, record) = Recorder::new(Arc::clone(&store), hub.clone(), patience);
-        let (log, write_log) = LogWriter::new(Arc::clone(&store));
+        let (log, write_log) = LogWriter::new(Arc::clone(&store), worker.as_ref().map(|worker| worker.max_log).unwrap_or_default());
         let registry = Arc::new(registry);
         let [draining, stop, halt, idle] = std::array::from_fn(|_| CancellationToken::new());
         let shutdown_grace = worker.as_ref().map_or(Duration::ZERO, |worker| worker.shutdown_grace);

@@ -15,7 +15,7 @@ use crate::{
     clock::Timestamp,
     id::RunId,
     model::StepIndex,
-    store::{LogChunk, MAX_LOG_CHUNK, Store},
+    store::{LogBound, LogChunk, MAX_LOG_CHUNK, Store},
 };
 
 /// How long text is gathered before it is written.
@@ -39,10 +39,11 @@ pub(super) struct LogWriter {
 }
 
 impl LogWriter {
-    pub(super) fn new(store: Arc<dyn Store>) -> (Self, impl Future<Output = ()> + Send) {
+    /// A writer that keeps as much of each log as `bound` says, and the loop that serves it.
+    pub(super) fn new(store: Arc<dyn Store>, bound: LogBound) -> (Self, impl Future<Output = ()> + Send) {
         let (sender, receiver) = mpsc::channel(QUEUE);
         let pending = Arc::new(AtomicUsize::new(0));
-        (Self { sender, pending: Arc::clone(&pending) }, serve(store, receiver, pending))
+        (Self { sender, pending: Arc::clone(&pending) }, serve(store, bound, receiver, pending))
     }
 
     /// Appends text; waits while too much is on its way.
@@ -67,7 +68,7 @@ impl LogWriter {
     }
 }
 
-async fn serve(store: Arc<dyn Store>, mut receiver: mpsc::Receiver<Message>, pending: Arc<AtomicUsize>) {
+async fn serve(store: Arc<dyn Store>, bound: LogBound, mut receiver: mpsc::Receiver<Message>, pending: Arc<AtomicUsize>) {
     let mut chunks: VecDeque<LogChunk> = VecDeque::new();
     let mut flushes = Vec::new();
     while let Some(first) = receiver.recv().await {
@@ -90,7 +91,7 @@ async fn serve(store: Arc<dyn Store>, mut receiver: mpsc::Receiver<Message>, pen
         }
         while !chunks.is_empty() {
             let batch: Vec<_> = chunks.drain(..chunks.len().min(WRITE)).collect();
-            write(&*store, &batch).await;
+            write(&*store, &batch, bound).await;
         }
         pending.fetch_sub(taken, Ordering::SeqCst);
         for done in flushes.drain(..) {
@@ -121,10 +122,10 @@ fn take(message: Message, chunks: &mut VecDeque<LogChunk>, flushes: &mut Vec<one
     }
 }
 
-async fn write(store: &dyn Store, batch: &[LogChunk]) {
+async fn write(store: &dyn Store, batch: &[LogChunk], bound: LogBound) {
     let mut pause = Duration::from_millis(50);
     for _ in 0..6 {
-        match store.append_log(batch).await {
+        match store.append_log(batch, bound).await {
             Ok(()) => return,
             Err(error) => {
                 tracing::warn!(error = %crate::error::report(&error), chunks = batch.len(), "log lines could not be written");

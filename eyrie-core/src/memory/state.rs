@@ -78,6 +78,8 @@ pub(super) struct RunRecord {
     pub(super) report_ids: HashSet<String>,
     pub(super) commands: HashMap<CommandId, Vec<Arc<RunEvent>>>,
     pub(super) log: Vec<LogChunk>,
+    /// How long the log has become, with what is no longer kept of it.
+    pub(super) log_end: u64,
 }
 
 impl RunRecord {
@@ -91,6 +93,7 @@ impl RunRecord {
             report_ids: HashSet::new(),
             commands: HashMap::new(),
             log: Vec::new(),
+            log_end: 0,
         }
     }
 

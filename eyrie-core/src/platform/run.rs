@@ -15,7 +15,7 @@ use crate::{
     model::{Deployment, Plan, Principal, PrincipalRef, Run, RunKind, RunRow, RunState, Step, StepIndex, StepState, StopPolicy},
     name::{Origin, StepName},
     platform::{Acting, Resource, approval::needs_are_met},
-    store::{Change, Command, Enqueue, LogChunk, Page, PageRequest, RequestKey, RunFilter},
+    store::{Change, Command, Enqueue, LogPiece, Page, PageRequest, RequestKey, RunFilter},
 };
 
 /// The largest context, as JSON in bytes.
@@ -243,11 +243,11 @@ impl Acting {
         self.command(run, Permission::RunUndo, Change::SkipUndo { step, reason }).await
     }
 
-    /// A piece of the run's log, from behind `offset`.
+    /// A piece of the run's log, from behind `offset`, which says what is no longer kept of it.
     ///
     /// # Errors
     /// `NotFound`, also for what the principal may not read.
-    pub async fn run_log(&self, id: RunId, offset: u64, max_bytes: usize) -> Result<Vec<LogChunk>> {
+    pub async fn run_log(&self, id: RunId, offset: u64, max_bytes: usize) -> Result<LogPiece> {
         self.run_for(id, Permission::ProjectRead).await?;
         self.store().read_log(id, offset, max_bytes.clamp(1, 4 * 1024 * 1024)).await
     }

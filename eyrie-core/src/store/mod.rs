@@ -39,7 +39,7 @@ pub use draft::{MAX_REPORTED_STEPS, MAX_UNDO_DATA, claim};
 pub use event::{EventStore, FeedItem};
 pub use fairness::{Waiting, fair_shares};
 pub use group::{GroupStore, ScopeStore};
-pub use log::{LogChunk, LogStore, MAX_LOG_CHUNK};
+pub use log::{LogBound, LogChunk, LogPiece, LogStore, MAX_LOG_CHUNK};
 pub use needs::Needs;
 pub use page::{Page, PageRequest};
 pub use place::queued;

@@ -63,7 +63,7 @@ async fn progress_is_thinned_and_the_last_one_arrives(kind: Kind) {
         .collect();
     assert_eq!(said.last().map(String::as_str), Some("5000 of 5000"));
     assert!(said.len() as u128 <= 3 + took.as_millis() / 100, "{} progress events in {took:?}", said.len());
-    let log: String = world.me.run_log(view.run.id, 0, 1 << 20).await.unwrap().into_iter().map(|chunk| chunk.text).collect();
+    let log = world.me.run_log(view.run.id, 0, 1 << 20).await.unwrap().text();
     let lines: Vec<_> = log.lines().collect();
     assert_eq!((lines.len(), lines[0], lines[4999]), (5000, "line 1", "line 5000"));
 }

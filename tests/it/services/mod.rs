@@ -117,7 +117,7 @@ impl Site {
     async fn log(&self, run: RunId) -> String {
         let mut text = String::new();
         loop {
-            let chunks = self.world.me.run_log(run, text.len() as u64, 1 << 20).await.unwrap();
+            let chunks = self.world.me.run_log(run, text.len() as u64, 1 << 20).await.unwrap().chunks;
             if chunks.is_empty() {
                 return text;
             }

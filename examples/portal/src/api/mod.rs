@@ -28,7 +28,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{portal::Portal, problem::Problem};
 
-pub(crate) use run::{log_text, read_log};
+pub(crate) use run::log_text;
 pub(crate) use session::sign_in;
 
 pub(crate) fn routes() -> OpenApiRouter<Portal> {

@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// How much of a log is answered at a time, in bytes, about.
-const LOG_PIECE: u64 = 256 * 1024;
+const LOG_PIECE: usize = 256 * 1024;
 /// Where the next piece of a log begins.
 const LOG_END: HeaderName = HeaderName::from_static("eyrie-log-end");
 
@@ -159,7 +159,7 @@ fn why(body: &[u8]) -> Answer<Reason> {
     })
 }
 
-/// A piece of the run's log as it was written. Ask again from `Eyrie-Log-End` on.
+/// A piece of the run's log as it was written, with a line in place of what is no longer kept. Ask again from `Eyrie-Log-End` on.
 #[utoipa::path(get, path = "/api/v1/runs/{id}/log", tag = "runs",
     params(("id" = String, Path), ("offset" = Option<u64>, Query, description = "Where to begin, in bytes.")),
     responses((status = 200, description = "The text.", content_type = "text/plain", body = String,
@@ -167,27 +167,11 @@ fn why(body: &[u8]) -> Answer<Reason> {
 async fn log(Caller(acting): Caller, Id(id): Id<RunId>, mut filter: Filter) -> Answer {
     let offset = filter.take_number("offset")?.unwrap_or(0);
     filter.end()?;
-    let (text, end) = read_log(&acting, id, offset, LOG_PIECE).await?;
-    Ok(log_text(text, end))
+    let piece = acting.run_log(id, offset, LOG_PIECE).await?;
+    Ok(log_text(piece.text(), piece.end))
 }
 
 /// A piece of log with where the next one begins.
 pub(crate) fn log_text(text: String, end: u64) -> Response {
     ([(header::CONTENT_TYPE, "text/plain; charset=utf-8".to_owned()), (LOG_END, end.to_string())], text).into_response()
-}
-
-/// The run's log from `offset` on, about `most` bytes of it, and where it ends.
-pub(crate) async fn read_log(acting: &Acting, id: RunId, offset: u64, most: u64) -> Answer<(String, u64)> {
-    let chunks = acting.run_log(id, offset, usize::try_from(most).unwrap_or(usize::MAX)).await?;
-    let (mut text, mut end) = (String::new(), offset);
-    for chunk in chunks {
-        // A chunk may begin before the offset; what stands there has been read.
-        let mut from = usize::try_from(end.saturating_sub(chunk.offset)).unwrap_or(usize::MAX).min(chunk.text.len());
-        while !chunk.text.is_char_boundary(from) {
-            from += 1;
-        }
-        text.push_str(&chunk.text[from..]);
-        end = chunk.offset + chunk.text.len() as u64;
-    }
-    Ok((text, end))
 }

@@ -153,15 +153,8 @@ impl Backend {
     pub(super) async fn log(&self, run: RunId, offset: u64) -> CliResult<(String, u64)> {
         match self {
             Self::Local { me, .. } => {
-                let chunks = me.run_log(run, offset, 1024 * 1024).await?;
-                let mut text = String::new();
-                let mut end = offset;
-                for chunk in chunks {
-                    let skip = usize::try_from(end.saturating_sub(chunk.offset)).unwrap_or(0);
-                    text.push_str(chunk.text.get(skip..).unwrap_or_default());
-                    end = chunk.offset + chunk.text.len() as u64;
-                }
-                Ok((text, end))
+                let piece = me.run_log(run, offset, 1024 * 1024).await?;
+                Ok((piece.text(), piece.end))
             }
             Self::Remote(remote) => remote.log(run, offset).await,
         }

@@ -115,6 +115,9 @@ struct ServeArguments {
     /// How many runs at the same time.
     #[arg(long, default_value_t = 64)]
     max_runs: usize,
+    /// How many MiB of a run's log are kept: of a longer one the beginning and the end.
+    #[arg(long, default_value_t = 64)]
+    max_log: u64,
     /// How many seconds running scripts have to end when the server is stopped.
     #[arg(long, default_value_t = 10)]
     shutdown_grace: u64,

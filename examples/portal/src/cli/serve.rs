@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, process::ExitCode, time::Duration};
 
 use axum::serve::ListenerExt;
-use eyrie_core::{Eyrie, deployment_type::service::ScriptOptions, engine::WorkerOptions, model::Principal};
+use eyrie_core::{Eyrie, deployment_type::service::ScriptOptions, engine::WorkerOptions, model::Principal, store::LogBound};
 use eyrie_portal::{PortalOptions, SetupToken, router};
 use tokio::{
     net::TcpListener,
@@ -27,6 +27,7 @@ pub(super) async fn serve(place: &Place, arguments: ServeArguments) -> CliResult
     let scripts = ScriptOptions { run_as: arguments.run_as.as_deref().map(local::parse_run_as).transpose()?, ..ScriptOptions::default() };
     let worker = WorkerOptions {
         max_runs: arguments.max_runs,
+        max_log: LogBound::new(arguments.max_log.saturating_mul(1024 * 1024))?,
         shutdown_grace: Duration::from_secs(arguments.shutdown_grace),
         ..WorkerOptions::default()
     };

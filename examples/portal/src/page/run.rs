@@ -19,7 +19,7 @@ use super::{
     time::{duration, moment},
 };
 use crate::{
-    api::{log_text, read_log},
+    api::log_text,
     authentication::Visitor,
     portal::Portal,
     request::{Filter, Id},
@@ -27,8 +27,8 @@ use crate::{
 };
 
 /// How much of the log stands on the page, and how much the script fetches at a time, in bytes.
-const LOG_ON_PAGE: u64 = 64 * 1024;
-const LOG_PIECE: u64 = 256 * 1024;
+const LOG_ON_PAGE: usize = 64 * 1024;
+const LOG_PIECE: usize = 256 * 1024;
 /// The most planned steps, and reported ones of each, that a page shows.
 const SHOWN: usize = 1000;
 
@@ -41,7 +41,8 @@ pub(super) async fn show(
     let offset = filter.take_number("offset")?.unwrap_or(0);
     let view = visitor.acting.run(id).await?;
     let fragment = fragment(&visitor, &view).await?;
-    let (log, end) = read_log(&visitor.acting, id, offset, LOG_ON_PAGE).await?;
+    let piece = visitor.acting.run_log(id, offset, LOG_ON_PAGE).await?;
+    let (log, end) = (piece.text(), piece.end);
     let name = visitor.acting.deployment(view.run.deployment_id).await?.deployment.name;
     let run = &view.run;
     let body = html! {
@@ -68,8 +69,8 @@ pub(super) async fn live(visitor: Visitor, Id(id): Id<RunId>) -> PageAnswer<Html
 pub(super) async fn log(visitor: Visitor, Id(id): Id<RunId>, mut filter: Filter) -> PageAnswer<Response> {
     let offset = filter.take_number("offset")?.unwrap_or(0);
     filter.end()?;
-    let (text, end) = read_log(&visitor.acting, id, offset, LOG_PIECE).await?;
-    Ok(log_text(visible(&text), end))
+    let piece = visitor.acting.run_log(id, offset, LOG_PIECE).await?;
+    Ok(log_text(visible(&piece.text()), piece.end))
 }
 
 async fn fragment(visitor: &Visitor, view: &RunView) -> PageAnswer<Markup> {

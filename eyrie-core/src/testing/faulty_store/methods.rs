@@ -16,8 +16,9 @@ use crate::{
     name::{ServiceName, Slug, UserName},
     store::{
         AuditFilter, AuditStore, Claim, Command, DeployedServiceFilter, DeploymentFilter, DeploymentStore, Enqueue, Enqueued, EventStore,
-        FeedItem, GroupStore, LogChunk, LogStore, MemberStore, NewUserRule, Page, PageRequest, Poll, ProjectStore, RecordError, Recorded,
-        ReleaseStore, RunFilter, RunStore, ScopeStore, ServiceStore, Store, TokenStore, UserStore, WorkerLease, WorkerStore,
+        FeedItem, GroupStore, LogBound, LogChunk, LogPiece, LogStore, MemberStore, NewUserRule, Page, PageRequest, Poll, ProjectStore,
+        RecordError, Recorded, ReleaseStore, RunFilter, RunStore, ScopeStore, ServiceStore, Store, TokenStore, UserStore, WorkerLease,
+        WorkerStore,
     },
 };
 
@@ -81,8 +82,8 @@ decorated! {
         writes fn delete_service(id: ServiceId, audit: &AuditEntry) -> ();
     }
     LogStore {
-        writes fn append_log(chunks: &[LogChunk]) -> ();
-        reads fn read_log(run: RunId, offset: u64, max_bytes: usize) -> Vec<LogChunk>;
+        writes fn append_log(chunks: &[LogChunk], bound: LogBound) -> ();
+        reads fn read_log(run: RunId, offset: u64, max_bytes: usize) -> LogPiece;
     }
     WorkerStore {
         writes fn register_worker(worker: WorkerId, ttl: Duration) -> WorkerLease;
