@@ -63,6 +63,13 @@ pub fn until(now: Timestamp, at: Timestamp) -> Duration {
     Duration::from_micros(u64::try_from(at.as_microsecond().saturating_sub(now.as_microsecond())).unwrap_or(0))
 }
 
+/// The time `by` before `at`; at the beginning of representable time it stays there.
+#[must_use]
+pub fn earlier(at: Timestamp, by: Duration) -> Timestamp {
+    let micros = i64::try_from(by.as_micros()).unwrap_or(i64::MAX);
+    from_micros(at.as_microsecond().saturating_sub(micros))
+}
+
 /// The time that is `micros` microseconds after 1970-01-01T00:00:00Z, cut to what can be represented.
 #[must_use]
 pub fn from_micros(micros: i64) -> Timestamp {

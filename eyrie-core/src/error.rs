@@ -1,7 +1,7 @@
 //! The one error type that crosses every port.
 //!
 //! [`Error`] says what kind of thing went wrong ([`ErrorKind`]), in which operation, and what a reader can do about it. Refusals
-//! of the domain ([`Invalid`], [`Denied`], [`IllegalTransition`]) are types of their own, so that a caller can tell "your input
+//! of the domain ([`Invalid`], [`Denied`], [`IllegalTransition`], [`Pruned`]) are types of their own, so that a caller can tell "your input
 //! is wrong" from "the disk is full" without reading text.
 
 use std::{borrow::Cow, error::Error as StdError, fmt};
@@ -27,6 +27,8 @@ pub enum ErrorKind {
     Denied,
     /// Nobody has proved who is asking.
     Unauthenticated,
+    /// What was asked for was there once, and is no longer kept; [`Error::pruned`] says where what is still there begins.
+    Pruned,
     /// A bound on size, number or rate was reached.
     LimitExceeded,
     /// This implementation or configuration cannot do it.
@@ -57,6 +59,7 @@ impl ErrorKind {
             Self::IllegalTransition => "illegal-transition",
             Self::Denied => "denied",
             Self::Unauthenticated => "unauthenticated",
+            Self::Pruned => "pruned",
             Self::LimitExceeded => "limit-exceeded",
             Self::Unsupported => "unsupported",
             Self::Unavailable => "unavailable",
@@ -124,12 +127,22 @@ pub struct IllegalTransition {
     pub event: &'static str,
 }
 
+/// Events were asked for of which some are no longer kept. What is still there begins with `first`: of a run its number, of the
+/// feed across runs its [position](crate::model::EventCursor::position).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("some of the events asked for are no longer kept; what is still there begins with {first}")]
+pub struct Pruned {
+    /// The first event that is still there.
+    pub first: u64,
+}
+
 #[derive(Debug)]
 enum Detail {
     Text(String),
     Invalid(Invalid),
     Denied(Denied),
     Transition(IllegalTransition),
+    Pruned(Pruned),
 }
 
 /// What went wrong, where, and why. `Display` never prints the source and never a secret.
@@ -182,6 +195,15 @@ impl Error {
         }
     }
 
+    /// What is no longer kept, when the kind is [`ErrorKind::Pruned`].
+    #[must_use]
+    pub fn pruned(&self) -> Option<Pruned> {
+        match self.0.detail {
+            Detail::Pruned(pruned) => Some(pruned),
+            _ => None,
+        }
+    }
+
     /// Whether the same call may succeed later without any change.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
@@ -202,6 +224,7 @@ impl fmt::Display for Error {
             Detail::Invalid(invalid) => invalid.fmt(f),
             Detail::Denied(denied) => denied.fmt(f),
             Detail::Transition(transition) => transition.fmt(f),
+            Detail::Pruned(pruned) => pruned.fmt(f),
         }
     }
 }
@@ -240,6 +263,12 @@ impl From<IllegalTransition> for Error {
         let inner =
             Inner { kind: ErrorKind::IllegalTransition, operation: "transition", detail: Detail::Transition(transition), source: None };
         Self(Box::new(inner))
+    }
+}
+
+impl From<Pruned> for Error {
+    fn from(pruned: Pruned) -> Self {
+        Self(Box::new(Inner { kind: ErrorKind::Pruned, operation: "read events", detail: Detail::Pruned(pruned), source: None }))
     }
 }
 

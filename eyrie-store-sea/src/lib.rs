@@ -28,6 +28,7 @@ mod own_thread;
 mod postgres;
 mod project;
 mod release;
+mod retention;
 mod rows;
 mod run;
 mod schema_check;

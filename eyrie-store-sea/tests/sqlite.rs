@@ -259,7 +259,7 @@ async fn a_run_goes_from_queue_to_end_and_frees_the_next() {
     let events = store.run_events(run.id, 0, 1000).await.unwrap();
     assert_eq!(events.iter().map(|event| event.seq).collect::<Vec<_>>(), (1..=run.last_seq).collect::<Vec<_>>());
     assert!(events.last().unwrap().is_final());
-    let feed = store.feed(Default::default(), 1000).await.unwrap();
+    let feed = store.feed(Default::default(), 1000).await.unwrap().items;
     assert_eq!(feed.last().unwrap().cursor, store.feed_end().await.unwrap());
     let steps = store.steps(run.id).await.unwrap();
     assert_eq!(steps[2].output, Some(serde_json::json!({"n": 2})));

@@ -101,6 +101,7 @@ impl From<Error> for Problem {
             ErrorKind::AlreadyExists => (StatusCode::CONFLICT, "Exists already", told),
             ErrorKind::Conflict => (StatusCode::CONFLICT, "Conflict", told),
             ErrorKind::IllegalTransition => (StatusCode::CONFLICT, "Not possible now", told),
+            ErrorKind::Pruned => (StatusCode::GONE, "No longer kept", told),
             ErrorKind::LimitExceeded => (StatusCode::TOO_MANY_REQUESTS, "Limit reached", told),
             ErrorKind::Unsupported => (StatusCode::UNPROCESSABLE_ENTITY, "Not supported", told),
             ErrorKind::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "Not available", "nothing was done; try again".to_owned()),

@@ -4,7 +4,7 @@ use super::fixtures::{advance, at, cancel, chain, held, kept_deployment, place, 
 use crate::{
     id::RunId,
     model::{EventCursor, RunEvent, RunState},
-    store::{Change, Store},
+    store::{Change, FeedPage, Store},
 };
 
 /// Events of a run are numbered from one without gaps and read in pages.
@@ -31,7 +31,7 @@ pub async fn run_events(store: &dyn Store) {
 async fn follow(store: &dyn Store, mut cursor: EventCursor) -> (Vec<(RunId, u64)>, EventCursor) {
     let mut seen = Vec::new();
     loop {
-        let items = store.feed(cursor, 2).await.unwrap();
+        let items = store.feed(cursor, 2).await.unwrap().items;
         let Some(last) = items.last() else { return (seen, cursor) };
         assert!(items.len() <= 2);
         assert!(last.cursor > cursor, "the feed goes on");
@@ -48,20 +48,20 @@ async fn follow(store: &dyn Store, mut cursor: EventCursor) -> (Vec<(RunId, u64)
 /// The feed holds every event of every run, each run's in order, and goes on from any cursor it gave.
 pub async fn feed(store: &dyn Store) {
     let shop = place(store, "shop").await;
-    assert_eq!(store.feed(EventCursor::default(), 10).await.unwrap(), []);
+    assert_eq!(store.feed(EventCursor::default(), 10).await.unwrap(), FeedPage::default());
     let blog = kept_deployment(store, &store.group(shop.group_id).await.unwrap(), "blog").await;
     let plan = chain(&["a"]);
     let (one, two) = (queued(store, &shop, &plan).await.id, queued(store, &blog, &plan).await.id);
     let (seen, cursor) = follow(store, EventCursor::default()).await;
     assert_eq!(seen, [(one, 1), (two, 1)]);
-    assert_eq!(store.feed(store.feed_end().await.unwrap(), 10).await.unwrap(), [], "nothing stands behind the end");
+    assert_eq!(store.feed(store.feed_end().await.unwrap(), 10).await.unwrap().items, [], "nothing stands behind the end");
 
     record(store, cancel(two, "no")).await.unwrap();
     record(store, cancel(one, "no")).await.unwrap();
     let behind: Vec<_> = follow(store, cursor).await.0.into_iter().filter(|place| !seen.contains(place)).collect();
     assert_eq!(behind, [(two, 2), (two, 3), (one, 2), (one, 3)]);
     assert_eq!(follow(store, EventCursor::default()).await.0, [vec![(one, 1), (two, 1)], behind].concat());
-    let item = store.feed(EventCursor::default(), 1).await.unwrap().remove(0);
+    let item = store.feed(EventCursor::default(), 1).await.unwrap().items.remove(0);
     assert_eq!(item.event, store.run_events(one, 0, 1).await.unwrap()[0]);
     assert_eq!(item.cursor.to_string().parse::<EventCursor>().unwrap(), item.cursor);
 }
@@ -85,7 +85,7 @@ pub async fn feed_beside_writers(store: &dyn Store) {
     let reader = async {
         let (mut seen, mut cursor) = (std::collections::BTreeSet::new(), cursor);
         for _ in 0..10_000 {
-            for item in store.feed(cursor, 3).await.unwrap() {
+            for item in store.feed(cursor, 3).await.unwrap().items {
                 seen.insert((item.event.run_id, item.event.seq));
                 cursor = item.cursor;
             }

@@ -34,6 +34,7 @@ pub mod queue;
 pub mod releases;
 pub mod reports;
 pub mod resumption;
+pub mod retention;
 pub mod services;
 pub mod tokens;
 pub mod transitions;
@@ -127,6 +128,11 @@ where
         }
         logs {
             offsets_are_contiguous, read_by_offset, read_by_size, large_empty_and_astray, the_middle_is_dropped,
+        }
+        retention {
+            trimmed_runs_keep_their_end, what_has_not_ended_is_left_alone, in_small_pieces, a_resumed_run_goes_on,
+            forgotten_runs_leave_nothing, what_is_never_forgotten, the_feed_tells, forgetting_races_resuming,
+            forgetting_races_queueing, several_at_once,
         }
         workers {
             register_and_renew, expiry, retire, takeover_after_expiry, takeover_after_retirement, takeover_while_cancelling,

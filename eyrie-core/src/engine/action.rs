@@ -16,7 +16,7 @@ use crate::{
     engine::{log_writer::LogWriter, progress::ProgressGate, recorder::Recorder},
     error::{Invalid, Result},
     id::{DeploymentId, ProjectId, RunId},
-    model::{PrincipalRef, RunKind, StepIndex},
+    model::{Deployment, PrincipalRef, RetentionPolicy, RunKind, StepIndex},
     name::{Origin, StepName},
     store::{Change, Command, Fence, RecordError, StepReport},
 };
@@ -179,6 +179,11 @@ pub trait RunHost: Debug + Send + Sync + 'static {
 
     /// The names of the steps that this attempt of a step has reported as failed, by whichever way.
     async fn failed_reports(&self, run: &RunInfo, step: StepIndex, attempt: u32) -> Result<Vec<StepName>>;
+
+    /// How long the deployment's runs are kept after their end.
+    async fn retention(&self, _deployment: &Deployment) -> Result<RetentionPolicy> {
+        Ok(RetentionPolicy::default())
+    }
 }
 
 /// What the bodies of one step kept for its undo, shared between them and the driver.

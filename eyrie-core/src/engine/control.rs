@@ -9,8 +9,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     engine::{
-        Feed, Registry, RunHost, Subscription, driver::Shared, hub::Hub, log_writer::LogWriter, plan_cache::PlanCache, recorder::Recorder,
-        worker::Worker,
+        Feed, Registry, RunHost, Subscription, driver::Shared, hub::Hub, log_writer::LogWriter, plan_cache::PlanCache, pruner::Pruner,
+        recorder::Recorder, worker::Worker,
     },
     error::{Error, ErrorKind, Result},
     id::RunId,
@@ -33,6 +33,8 @@ pub struct WorkerOptions {
     pub shutdown_grace: Duration,
     /// How much of each run's log is kept.
     pub max_log: LogBound,
+    /// How often it looks for what is no longer to be kept, and prunes it. None: never, because others do.
+    pub prune_every: Option<Duration>,
 }
 
 impl Default for WorkerOptions {
@@ -44,6 +46,7 @@ impl Default for WorkerOptions {
             cancel_grace: Duration::from_secs(10),
             shutdown_grace: Duration::from_secs(10),
             max_log: LogBound::default(),
+            prune_every: Some(Duration::from_secs(600)),
         }
     }
 }
@@ -105,6 +108,13 @@ impl Engine {
         let registry = Arc::new(registry);
         let [draining, stop, halt, idle] = std::array::from_fn(|_| CancellationToken::new());
         let shutdown_grace = worker.as_ref().map_or(Duration::ZERO, |worker| worker.shutdown_grace);
+        let prune = worker.as_ref().and_then(|options| Some((options.prune_every?, options.lease))).map(|(every, margin)| Pruner {
+            store: Arc::clone(&store),
+            host: host.clone(),
+            every,
+            margin,
+            draining: draining.clone(),
+        });
         let work = worker.map(|options| Worker {
             shared: Arc::new(Shared {
                 store: Arc::clone(&store),
@@ -125,12 +135,16 @@ impl Engine {
         let main = async move {
             let record = tokio::spawn(record);
             let write_log = tokio::spawn(write_log);
+            let prune = prune.map(|pruner| tokio::spawn(pruner.work()));
             if let Some(work) = work {
                 tokio::select! {
                     biased;
                     () = halted.cancelled() => {}
                     () = work.work() => {}
                 }
+            }
+            if let Some(prune) = prune {
+                prune.abort();
             }
             log.flush().await;
             ended.cancel();

@@ -6,7 +6,7 @@ use tokio::sync::{broadcast, watch};
 
 use crate::{
     engine::hub::Hub,
-    error::Result,
+    error::{Pruned, Result},
     id::RunId,
     model::{EventCursor, RunEvent},
     store::{FeedItem, Store},
@@ -42,14 +42,16 @@ impl Subscription {
     /// behind it: whoever follows it from before sees both, and whoever saw it end follows it anew. Cancel-safe.
     ///
     /// # Errors
-    /// When the store cannot be read. The subscription goes on where it was.
+    /// [`Pruned`] when events that come next are no longer kept: said once, and the subscription goes on with the first that is.
+    /// When the store cannot be read; the subscription goes on where it was.
     pub async fn next(&mut self) -> Result<Option<Arc<RunEvent>>> {
         loop {
             if let Some(event) = self.read.pop_front() {
                 return Ok(Some(self.deliver(Arc::new(event))));
             }
             if self.behind {
-                self.read = self.store.run_events(self.run, self.seen, READ).await?.into();
+                let read = self.store.run_events(self.run, self.seen, READ).await;
+                self.read = read.inspect_err(|error| self.seen = error.pruned().map_or(self.seen, |pruned| pruned.first - 1))?.into();
                 self.behind = self.read.len() >= READ as usize;
                 if !self.read.is_empty() {
                     continue;
@@ -112,6 +114,8 @@ impl Subscription {
 pub struct Feed {
     store: Arc<dyn Store>,
     cursor: EventCursor,
+    /// Up to where it has said that events were pruned.
+    told: EventCursor,
     read: VecDeque<FeedItem>,
     published: watch::Receiver<u64>,
     changes: watch::Receiver<u64>,
@@ -120,13 +124,14 @@ pub struct Feed {
 impl Feed {
     pub(super) fn new(store: Arc<dyn Store>, hub: &Hub, cursor: EventCursor) -> Self {
         let changes = store.changes();
-        Self { store, cursor, read: VecDeque::new(), published: hub.published(), changes }
+        Self { store, cursor, told: EventCursor::default(), read: VecDeque::new(), published: hub.published(), changes }
     }
 
     /// The next event. Cancel-safe.
     ///
     /// # Errors
-    /// When the store cannot be read. The feed goes on where it was.
+    /// [`Pruned`] when events behind the cursor are no longer kept: said once for what was pruned until then, and the feed goes on
+    /// with all that is still there. When the store cannot be read; the feed goes on where it was.
     pub async fn next(&mut self) -> Result<FeedItem> {
         loop {
             if let Some(item) = self.read.pop_front() {
@@ -135,7 +140,13 @@ impl Feed {
             }
             self.published.mark_unchanged();
             self.changes.mark_unchanged();
-            self.read = self.store.feed(self.cursor, READ).await?.into();
+            let page = self.store.feed(self.cursor, READ).await?;
+            self.read = page.items.into();
+            if self.cursor.max(self.told) < page.floor {
+                self.told = page.floor;
+                let first = self.read.front().map_or(page.floor, |item| item.cursor);
+                return Err(Pruned { first: first.position() }.into());
+            }
             if self.read.is_empty() {
                 tokio::select! {
                     biased;

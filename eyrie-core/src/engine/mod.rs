@@ -26,6 +26,7 @@ mod lease;
 mod log_writer;
 mod plan_cache;
 mod progress;
+mod pruner;
 mod recorder;
 mod recovery;
 mod registry;

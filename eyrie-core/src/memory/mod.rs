@@ -11,6 +11,7 @@ mod logs;
 mod projects;
 mod queue;
 mod releases;
+mod retention;
 mod runs;
 mod services;
 mod state;

@@ -1,7 +1,7 @@
 //! What the store keeps, and the few look-ups that several families share.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque},
     ops::Bound,
     sync::Arc,
 };
@@ -52,8 +52,12 @@ pub(super) struct State {
     pub(super) deferred: BTreeSet<(Timestamp, RunId)>,
     /// Runs that have not ended, by deployment.
     pub(super) open: BTreeMap<DeploymentId, BTreeSet<RunId>>,
-    /// All runs' events in the order of their writing; a place in the feed is one more than the index.
-    pub(super) feed: Vec<Arc<RunEvent>>,
+    /// All runs' events in the order of their writing, by their place.
+    pub(super) feed: BTreeMap<u64, Arc<RunEvent>>,
+    /// The place of the newest event.
+    pub(super) feed_end: u64,
+    /// The last place whose event was pruned.
+    pub(super) feed_floor: u64,
     pub(super) releases: BTreeMap<ReleaseId, Release>,
     pub(super) deployed: BTreeMap<DeployedServiceId, DeployedService>,
 }
@@ -73,8 +77,8 @@ pub(super) struct RunRecord {
     pub(super) unfinished: BTreeSet<StepIndex>,
     /// Reported ones among them, by name.
     pub(super) unfinished_reports: BTreeMap<StepName, BTreeSet<StepIndex>>,
-    /// The event with `seq` stands at `seq - 1`.
-    pub(super) events: Vec<Arc<RunEvent>>,
+    /// Those that are kept, without gaps, each with its place in the feed.
+    pub(super) events: VecDeque<(u64, Arc<RunEvent>)>,
     pub(super) report_ids: HashSet<String>,
     pub(super) commands: HashMap<CommandId, Vec<Arc<RunEvent>>>,
     pub(super) log: Vec<LogChunk>,
@@ -89,7 +93,7 @@ impl RunRecord {
             steps: BTreeMap::new(),
             unfinished: BTreeSet::new(),
             unfinished_reports: BTreeMap::new(),
-            events: Vec::new(),
+            events: VecDeque::new(),
             report_ids: HashSet::new(),
             commands: HashMap::new(),
             log: Vec::new(),
@@ -144,13 +148,14 @@ impl State {
 
     pub(super) fn put_event(&mut self, row: EventRow) {
         let EventRow { event, command, report_id } = row;
-        self.feed.push(Arc::clone(&event));
+        self.feed_end += 1;
+        self.feed.insert(self.feed_end, Arc::clone(&event));
         if let Some(record) = self.runs.get_mut(&event.run_id) {
             record.report_ids.extend(report_id);
             if let Some(command) = command {
                 record.commands.entry(command).or_default().push(Arc::clone(&event));
             }
-            record.events.push(event);
+            record.events.push_back((self.feed_end, event));
         }
     }
 

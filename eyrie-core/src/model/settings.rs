@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{error::Invalid, name::SettingKey, word_enum::word_enum};
+use crate::{error::Invalid, model::retention, name::SettingKey, word_enum::word_enum};
 
 /// The most fields of one level, and the largest value as JSON in bytes.
 const MAX_FIELDS: usize = 200;
@@ -24,6 +24,7 @@ impl TryFrom<BTreeMap<SettingKey, Value>> for Settings {
             return Err(Invalid::new("settings", format!("has {} fields; at most {MAX_FIELDS} are accepted", fields.len())));
         }
         for (key, value) in &fields {
+            retention::check(key.as_str(), value).map_err(|invalid| invalid.under("settings"))?;
             let size = value.to_string().len();
             if size > MAX_VALUE {
                 return Err(Invalid::new(format!("settings.{key}"), format!("is {size} bytes as JSON; at most {MAX_VALUE} are accepted")));

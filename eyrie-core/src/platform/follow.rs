@@ -30,7 +30,8 @@ impl RunStream {
     /// The next event; none when the run has ended and nothing stands behind its end. A run that is resumed later is followed anew.
     ///
     /// # Errors
-    /// `NotFound` or `Unauthenticated` once the follower may no longer see the run: the stream is over then.
+    /// `Pruned` when events that come next are no longer kept: said once, and the stream goes on with the first that is. `NotFound` or
+    /// `Unauthenticated` once the follower may no longer see the run: the stream is over then.
     pub async fn next(&mut self) -> Result<Option<Arc<RunEvent>>> {
         loop {
             if self.checked.elapsed() >= RECHECK {
@@ -46,7 +47,7 @@ impl RunStream {
     }
 }
 
-/// The events of all runs that the follower may see. Never misses one; may repeat one after a reconnect.
+/// The events of all runs that the follower may see. Never misses one without saying so; may repeat one after a reconnect.
 #[derive(Debug)]
 pub struct RunsStream {
     acting: Acting,
@@ -59,7 +60,8 @@ impl RunsStream {
     /// The next event that the follower may see.
     ///
     /// # Errors
-    /// `Unauthenticated` once the follower's token is no longer valid: the stream is over then.
+    /// `Pruned` when events are no longer kept, perhaps of runs that the follower could not see: said once for what was pruned until
+    /// then, and the stream goes on with all that is still there. `Unauthenticated` once the follower's token is no longer valid: the stream is over then.
     pub async fn next(&mut self) -> Result<FeedItem> {
         loop {
             if self.checked.elapsed() >= RECHECK {

@@ -13,7 +13,7 @@ use crate::{
     engine::{RunAccess, RunHost, RunInfo},
     error::{Error, ErrorKind, Result},
     id::TokenId,
-    model::{Principal, PrincipalRef, Step, StepIndex, StepState, Token, TokenBinding, TokenKind},
+    model::{Deployment, Principal, PrincipalRef, RetentionPolicy, Step, StepIndex, StepState, Token, TokenBinding, TokenKind},
     name::{DisplayName, Origin, StepName},
     platform::{Eyrie, Platform, Resource},
 };
@@ -103,5 +103,10 @@ impl RunHost for PlatformHost {
         let steps = self.eyrie().await?.store().steps(run.id).await?;
         let failed = |one: &Step| one.parent == Some(step) && one.attempt == attempt && one.state == StepState::Failed;
         Ok(steps.into_iter().filter(failed).map(|one| one.name.clone()).collect())
+    }
+
+    async fn retention(&self, deployment: &Deployment) -> Result<RetentionPolicy> {
+        let acting = self.eyrie().await?.acting_as(Principal::System { cause: "retention".to_owned() });
+        Ok(RetentionPolicy::of(&acting.effective_settings(deployment).await?)?)
     }
 }

@@ -8,7 +8,7 @@ use crate::{
     access::{Permission, TokenSecret},
     clock::later,
     error::{Error, ErrorKind, Result},
-    id::{TokenId, UserId},
+    id::{RunId, TokenId, UserId},
     model::{Principal, Token, TokenBinding, TokenKind, User},
     name::{DisplayName, Origin, UserName},
     platform::{Acting, Eyrie},
@@ -69,11 +69,20 @@ impl Eyrie {
                 }
                 Ok(Principal::User { id, name: user.name, session: Some(token.id), origin: token.origin })
             }
-            TokenBinding::Run(run) if self.store().run(run).await?.state.is_terminal() => Err(invalid()),
+            TokenBinding::Run(run) if self.has_ended(run).await? => Err(invalid()),
             _ => {
                 let Token { id, kind, binding, created_by, origin, .. } = token;
                 Ok(Principal::Token { id, kind, binding, created_by, origin })
             }
+        }
+    }
+
+    /// Whether the run has ended; one that is no longer kept has.
+    async fn has_ended(&self, run: RunId) -> Result<bool> {
+        match self.store().run(run).await {
+            Ok(run) => Ok(run.state.is_terminal()),
+            Err(error) if error.is_not_found() => Ok(true),
+            Err(error) => Err(error),
         }
     }
 }

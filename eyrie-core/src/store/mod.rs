@@ -24,6 +24,7 @@ mod place;
 mod project;
 mod record;
 mod release;
+mod retention;
 mod run;
 mod service;
 mod token;
@@ -36,7 +37,7 @@ pub use audit::{AuditFilter, AuditStore};
 pub use command::{Change, Command, End, Fence, RecordError, Recorded, Settle, Settlement, StepReport};
 pub use deployment::{DeploymentFilter, DeploymentStore};
 pub use draft::{MAX_REPORTED_STEPS, MAX_UNDO_DATA, claim};
-pub use event::{EventStore, FeedItem};
+pub use event::{EventStore, FeedItem, FeedPage, unbroken};
 pub use fairness::{Waiting, fair_shares};
 pub use group::{GroupStore, ScopeStore};
 pub use log::{LogBound, LogChunk, LogPiece, LogStore, MAX_LOG_CHUNK};
@@ -46,6 +47,7 @@ pub use place::queued;
 pub use project::{MemberStore, ProjectStore};
 pub use record::{EventRow, Outcome, RunBatch, RunView, RunWrites};
 pub use release::{DeployedServiceFilter, ReleaseStore, deployed_after};
+pub use retention::{ForgetRule, Pruning, RetentionStore};
 pub use run::{Claim, Enqueue, Enqueued, Poll, RequestKey, RunFilter, RunStore};
 pub use service::ServiceStore;
 pub use token::TokenStore;
@@ -65,6 +67,7 @@ pub trait Store:
     + LogStore
     + WorkerStore
     + ReleaseStore
+    + RetentionStore
     + UserStore
     + TokenStore
     + AuditStore
@@ -87,6 +90,7 @@ impl<T> Store for T where
         + LogStore
         + WorkerStore
         + ReleaseStore
+        + RetentionStore
         + UserStore
         + TokenStore
         + AuditStore

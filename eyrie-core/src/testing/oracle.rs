@@ -85,7 +85,7 @@ impl Evidence {
         let mut feed = Vec::new();
         let mut cursor = EventCursor::default();
         loop {
-            let items = store.feed(cursor, READ).await?;
+            let items = store.feed(cursor, READ).await?.items;
             let Some(last) = items.last() else { break };
             cursor = last.cursor;
             feed.extend(items.into_iter().map(|item| item.event));

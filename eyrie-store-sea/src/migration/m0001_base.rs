@@ -61,12 +61,19 @@ const INDEXES: &[&str] = &[
     // Runs whose time has not come, by that time.
     "CREATE INDEX runs_deferred ON runs (queued_at, id) WHERE deferred",
     "CREATE INDEX runs_held ON runs (project_id, worker_id, state) WHERE state IN ('running', 'cancelling', 'undoing')",
+    // What pruning looks for: runs that have ended and were not trimmed since, those that were, and who else needs a plan.
+    "CREATE INDEX runs_untrimmed ON runs (deployment_id, finished_at) WHERE trimmed_end < finished_at",
+    "CREATE INDEX runs_trimmed ON runs (deployment_id, finished_at) WHERE trimmed_end >= finished_at",
+    "CREATE INDEX runs_of_plan ON runs (plan_hash)",
+    "CREATE INDEX releases_of_plan ON releases (plan_hash)",
+    "CREATE INDEX request_keys_of_run ON request_keys (run_id)",
     "CREATE INDEX run_steps_open_reports ON run_steps (run_id, name) WHERE parent IS NOT NULL AND state IN ('pending', 'running')",
     "CREATE UNIQUE INDEX run_events_seq ON run_events (run_id, seq)",
     "CREATE UNIQUE INDEX run_events_report ON run_events (run_id, report_id) WHERE report_id IS NOT NULL",
     "CREATE INDEX releases_of_deployment ON releases (deployment_id, id)",
     "CREATE UNIQUE INDEX deployed_services_place ON deployed_services (deployment_id, cluster_id) WHERE cluster_id IS NOT NULL",
     "CREATE UNIQUE INDEX deployed_services_here ON deployed_services (deployment_id) WHERE cluster_id IS NULL",
+    "CREATE INDEX deployed_services_of_deployment ON deployed_services (deployment_id)",
     "CREATE INDEX deployed_services_project ON deployed_services (project_id, id)",
     "CREATE INDEX audit_entries_project ON audit_entries (project_id, id)",
     "CREATE INDEX audit_entries_resource ON audit_entries (resource, id)",
@@ -277,6 +284,8 @@ fn runs(position: ColumnDef, clustered: &str) -> Vec<TableCreateStatement> {
                 big_integer_null("started_at"),
                 big_integer_null("finished_at"),
                 uuid_null("release_id"),
+                // The end, as `finished_at` has it, up to which it was trimmed.
+                big_integer("trimmed_end").default(0).take(),
             ],
         )
         .foreign_key(&mut reference("deployment_id", "deployments", ForeignKeyAction::Restrict))
@@ -344,6 +353,10 @@ fn runs(position: ColumnDef, clustered: &str) -> Vec<TableCreateStatement> {
             ["run_id", "end_offset"],
         ),
         table("workers", [id("id"), big_integer("registered_at"), big_integer("lease_until")]),
+        // Runs that are gone, of which something is left to be deleted.
+        table("forgotten_runs", [id("run_id"), binary("plan_hash")]),
+        // The place of the last event, in the order of the feed, that was pruned: one row.
+        table("feed_floor", [integer("id").primary_key().take(), big_integer("xact"), big_integer("position")]),
         table("request_keys", [text("request_key").primary_key().take(), binary("content"), uuid("run_id"), big_integer("created_at")]),
     ]
 }

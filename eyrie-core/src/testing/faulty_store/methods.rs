@@ -16,9 +16,9 @@ use crate::{
     name::{ServiceName, Slug, UserName},
     store::{
         AuditFilter, AuditStore, Claim, Command, DeployedServiceFilter, DeploymentFilter, DeploymentStore, Enqueue, Enqueued, EventStore,
-        FeedItem, GroupStore, LogBound, LogChunk, LogPiece, LogStore, MemberStore, NewUserRule, Page, PageRequest, Poll, ProjectStore,
-        RecordError, Recorded, ReleaseStore, RunFilter, RunStore, ScopeStore, ServiceStore, Store, TokenStore, UserStore, WorkerLease,
-        WorkerStore,
+        FeedPage, ForgetRule, GroupStore, LogBound, LogChunk, LogPiece, LogStore, MemberStore, NewUserRule, Page, PageRequest, Poll,
+        ProjectStore, Pruning, RecordError, Recorded, ReleaseStore, RetentionStore, RunFilter, RunStore, ScopeStore, ServiceStore, Store,
+        TokenStore, UserStore, WorkerLease, WorkerStore,
     },
 };
 
@@ -96,6 +96,11 @@ decorated! {
         reads fn deployed_service(id: DeployedServiceId) -> DeployedService;
         reads fn deployed_services(filter: DeployedServiceFilter, page: PageRequest) -> Page<DeployedService>;
     }
+    RetentionStore {
+        writes fn trim_runs(deployment: DeploymentId, age: Duration, limit: u32) -> Pruning;
+        writes fn forget_runs(deployment: DeploymentId, rule: ForgetRule, limit: u32) -> Pruning;
+        writes fn sweep(limit: u32) -> Pruning;
+    }
     UserStore {
         writes fn create_user(user: &User, rule: NewUserRule, audit: &AuditEntry) -> ();
         reads fn user(id: UserId) -> User;
@@ -123,7 +128,7 @@ impl<S: Store> EventStore for FaultyStore<S> {
         self.reads("run_events", self.inner.run_events(run, after, limit)).await
     }
 
-    async fn feed(&self, after: EventCursor, limit: u32) -> Result<Vec<FeedItem>> {
+    async fn feed(&self, after: EventCursor, limit: u32) -> Result<FeedPage> {
         self.reads("feed", self.inner.feed(after, limit)).await
     }
 

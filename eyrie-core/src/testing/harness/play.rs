@@ -124,7 +124,7 @@ impl<'a> Play<'a> {
     async fn process(&mut self, fault: Option<(u64, Fault)>) -> Result<Process> {
         let faults = Arc::new(CaseFault { fault, blow: Arc::clone(&self.blow) });
         let store = Arc::new(FaultyStore::new(self.store.clone(), faults));
-        let options = WorkerOptions { lease: LEASE, ..WorkerOptions::default() };
+        let options = WorkerOptions { lease: LEASE, prune_every: None, ..WorkerOptions::default() };
         let builder = Eyrie::builder(store.clone()).worker(options).clock(Arc::new(self.clock.clone()));
         let blow = Arc::clone(&self.blow);
         let builder = (self.harness.actions)(builder).map_actions(|inner| Arc::new(Struck { inner, blow: Arc::clone(&blow) }));

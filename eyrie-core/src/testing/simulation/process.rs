@@ -139,6 +139,7 @@ impl Process {
             poll: Duration::from_millis(rng.between(30, 300)),
             cancel_grace: Duration::from_millis(200),
             shutdown_grace: Duration::from_millis(rng.between(0, 400)),
+            prune_every: None,
             ..WorkerOptions::default()
         };
         let weather = Weather { outside: Arc::clone(outside), process: id };
