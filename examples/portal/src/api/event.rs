@@ -18,11 +18,13 @@ use axum::{
     },
 };
 use eyrie_core::{
+    error::Pruned,
     id::RunId,
     model::RunEvent,
     platform::{RunStream, RunsStream},
 };
 use futures_util::stream::{self, Stream};
+use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -53,7 +55,8 @@ impl Drop for Open {
     }
 }
 
-/// The events of one run, each once and in order; the id is its number. Ends after the last one; then asking again answers 204.
+/// The events of one run, each once and in order; the id is its number. Ends after the last one; then asking again answers 204. When
+/// some of those asked for are no longer kept, an event `pruned` says so first: `{"type": "pruned", "first": NUMBER}`.
 #[utoipa::path(get, path = "/api/v1/runs/{id}/events", tag = "events",
     params(("id" = String, Path), ("after" = Option<u64>, Query, description = "Begin behind this number."),
         ("Last-Event-ID" = Option<u64>, Header, description = "The same; goes before `after`.")),
@@ -90,13 +93,16 @@ async fn next_of_run(
         event = follow.next() => event,
         () = closing.cancelled() => return None,
     };
-    // Whatever the error is, the client comes back and continues, or hears why it may not.
-    let event = event.ok().flatten()?;
-    let shown = shown(event.seq.to_string(), &event)?;
+    let shown = match event {
+        Ok(event) => event.and_then(|event| shown(event.seq.to_string(), &event))?,
+        // A client that comes back goes on behind what is gone.
+        Err(error) => error.pruned().map(|gone| pruned(gone).id((gone.first - 1).to_string()))?,
+    };
     Some((Ok(shown), (follow, closing, open)))
 }
 
-/// The events of all runs that the asker may see, from now on or from behind a cursor; the id is the cursor. May repeat one.
+/// The events of all runs that the asker may see, from now on or from behind a cursor; the id is the cursor. May repeat one. When
+/// events behind the cursor are no longer kept, perhaps of others, an event `pruned` without an id says so; what is there follows.
 #[utoipa::path(get, path = "/api/v1/events", tag = "events",
     params(("after" = Option<String>, Query, description = "Begin behind this cursor."),
         ("Last-Event-ID" = Option<String>, Header, description = "The same; goes before `after`.")),
@@ -117,15 +123,24 @@ async fn next_of_all(
     (mut follow, closing, open): (RunsStream, CancellationToken, Open),
 ) -> Option<(Result<Event, Infallible>, (RunsStream, CancellationToken, Open))> {
     let item = tokio::select! {
-        item = follow.next() => item.ok()?,
+        item = follow.next() => item,
         () = closing.cancelled() => return None,
     };
-    let shown = shown(item.cursor.to_string(), &item.event)?;
+    let shown = match item {
+        Ok(item) => shown(item.cursor.to_string(), &item.event)?,
+        // No id: a client that comes back from before it reads what is still there, and is told again.
+        Err(error) => error.pruned().map(pruned)?,
+    };
     Some((Ok(shown), (follow, closing, open)))
 }
 
 fn shown(id: String, event: &RunEvent) -> Option<Event> {
     Some(Event::default().id(id).data(serde_json::to_string(event).ok()?))
+}
+
+/// Says that events are gone. Any other error ends the stream: the client comes back and continues, or hears why it may not.
+fn pruned(Pruned { first }: Pruned) -> Event {
+    Event::default().event("pruned").data(json!({ "type": "pruned", "first": first }).to_string())
 }
 
 fn answer(events: impl Stream<Item = Result<Event, Infallible>> + Send + 'static) -> Response {

@@ -47,7 +47,13 @@ pub(super) enum Events {
 impl Events {
     pub(super) async fn next(&mut self) -> CliResult<Option<Value>> {
         match self {
-            Self::Local(stream) => Ok(stream.next().await?.map(|event| serde_json::to_value(&*event)).transpose()?),
+            Self::Local(stream) => match stream.next().await {
+                Ok(event) => Ok(event.map(|event| serde_json::to_value(&*event)).transpose()?),
+                Err(error) => match error.pruned() {
+                    Some(pruned) => Ok(Some(json!({ "type": "pruned", "first": pruned.first }))),
+                    None => Err(error.into()),
+                },
+            },
             Self::Remote(lines) => lines.next().await,
         }
     }

@@ -55,7 +55,15 @@ impl RunDisplay {
                 Some(bar) => bar.set_message(format!("{}: {}", text("name"), text("message"))),
                 None => self.line(&format!("  {}: {}", text("name"), text("message"))),
             },
+            Some("pruned") => self.note(&format!("what happened before event {} is no longer kept", event["first"])),
             _ => {}
+        }
+    }
+
+    fn note(&self, line: &str) {
+        match &self.bar {
+            None => self.line(line),
+            Some(bar) => bar.println(line),
         }
     }
 

@@ -116,6 +116,7 @@
     });
     const events = new EventSource(live.dataset.live);
     events.onmessage = refresh;
+    events.addEventListener("pruned", refresh);
     events.onopen = () => { if (performance.now() - loaded > 5000) refresh(); };
   };
 

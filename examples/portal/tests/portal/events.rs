@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
+use eyrie_core::store::RetentionStore;
+use serde_json::{Value, json};
 
 use crate::site::Site;
 
@@ -72,4 +73,34 @@ async fn a_resumed_feed_goes_on_behind_the_cursor() {
     let (all, second) = (parse(&all.text), parse(&second.text));
     let from = all.iter().position(|(id, _)| id == "2").unwrap() + 1;
     assert_eq!(second, all[from..]);
+}
+
+#[tokio::test]
+async fn what_is_no_longer_kept_is_said() {
+    let (site, ann) = Site::with_ann().await;
+    let run = site.markup_run().await;
+    let (path, last) = (format!("/api/v1/runs/{}/events", run.id), run.last_seq);
+    let whole = parse(&site.get(&ann, &path).await.text);
+    assert_eq!(site.store.trim_runs(run.deployment_id, Duration::ZERO, 100).await.unwrap().events, last - 1);
+
+    let text = site.get(&ann, &path).await.text;
+    assert!(text.starts_with("event: pruned\n") || text.contains("\nevent: pruned\n"), "{text}");
+    let note = ((last - 1).to_string(), json!({ "type": "pruned", "first": last }));
+    assert_eq!(parse(&text), [&[note.clone()][..], &whole[whole.len() - 1..]].concat());
+    let bearer = format!("Bearer {ann}");
+    // A reconnect behind the note hears no other.
+    let rest = site.ask("GET", &path, &[("authorization", &bearer), ("last-event-id", &note.0)], "").await;
+    assert_eq!(parse(&rest.text), whole[whole.len() - 1..]);
+    let log = site.get(&ann, &format!("/api/v1/runs/{}/log", run.id)).await;
+    assert_eq!(log.text, format!("[{} bytes of the log are no longer kept]\n", log.header("eyrie-log-end")));
+
+    let closing = site.options.closing.clone();
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        closing.cancel();
+    });
+    let feed = site.ask("GET", "/api/v1/events?after=0", &[("authorization", &bearer)], "").await.text;
+    let (note, rest) = feed.split_once("\n\n").unwrap();
+    assert!(note.contains("event: pruned") && !note.contains("id:"), "{note}");
+    assert_eq!(parse(rest).into_iter().map(|(_, event)| event).collect::<Vec<_>>(), [whole.last().unwrap().1.clone()]);
 }

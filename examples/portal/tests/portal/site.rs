@@ -46,6 +46,7 @@ impl Answered {
 }
 
 pub(crate) struct Site {
+    pub(crate) store: Arc<MemoryStore>,
     pub(crate) eyrie: Eyrie,
     pub(crate) options: PortalOptions,
     pub(crate) router: Router,
@@ -66,11 +67,12 @@ impl Action for Markup {
 impl Site {
     pub(crate) async fn new() -> Self {
         let services = Path::new(env!("CARGO_MANIFEST_DIR")).join("../services");
-        let builder = Eyrie::builder(Arc::new(MemoryStore::new())).action("test.markup", Markup);
+        let store = Arc::new(MemoryStore::new());
+        let builder = Eyrie::builder(store.clone()).action("test.markup", Markup);
         let eyrie = builder.services(ServicesRoot::open(services).unwrap(), ScriptOptions::default()).start().await.unwrap();
         let options = PortalOptions { setup: Some(SetupToken::generate().unwrap()), ..PortalOptions::default() };
         let router = router(eyrie.clone(), options.clone());
-        Self { eyrie, options, router }
+        Self { store, eyrie, options, router }
     }
 
     /// One with an operator named ann.
