@@ -7,6 +7,7 @@ mod misbehaviour;
 mod not_before;
 mod plans;
 mod resumption;
+mod retention;
 mod takeover;
 mod undo;
 
