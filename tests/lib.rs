@@ -3,5 +3,6 @@
 pub mod actions;
 pub mod crash;
 pub mod postgres;
+pub mod schedules;
 pub mod scripts;
 pub mod world;

@@ -70,6 +70,8 @@ id! {
     ServiceId = "service_id";
     /// Identifies a [`Run`](crate::model::Run).
     RunId = "run_id";
+    /// Identifies a [`Schedule`](crate::model::Schedule).
+    ScheduleId = "schedule_id";
     /// Identifies a [`Release`](crate::model::Release).
     ReleaseId = "release_id";
     /// Identifies a [`DeployedService`](crate::model::DeployedService).

@@ -31,6 +31,7 @@ mod release;
 mod retention;
 mod rows;
 mod run;
+mod schedule;
 mod schema_check;
 mod scope;
 mod service;

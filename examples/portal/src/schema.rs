@@ -68,6 +68,21 @@ shapes! {
     SyncReport { synced: Vec<Value>, refused: Vec<Value>, missing: Vec<String>, }
     /// What to run: `kind` is `deploy` if missing, `context` for a service `{"env": {…}}`, `not_before` a time (RFC 3339).
     StartRun { kind: Option<String>, context: Option<Value>, not_before: Option<String>, }
+    /// Starts runs of a deployment at recurring times. `last_fire` is `{at, run_id, message}`.
+    Schedule {
+        id: String, project_id: String, deployment_id: String, slug: String, cron: String, time_zone: String, kind: String, context: Value,
+        missed: String, enabled: bool, owner: Value, next_fire_at: Option<String>, last_fire: Option<Value>, created_at: String, version: u64,
+    }
+    /// A new schedule: `time_zone` is `UTC` if missing, `kind` `deploy`, `missed` `skip` (or `run_once`, `run_all`).
+    NewSchedule {
+        slug: String, cron: String, time_zone: Option<String>, kind: Option<String>, context: Option<Value>, missed: Option<String>,
+        enabled: Option<bool>,
+    }
+    /// What to change of a schedule; what is missing stays.
+    SchedulePatch {
+        cron: Option<String>, time_zone: Option<String>, kind: Option<String>, context: Option<Value>, missed: Option<String>,
+        enabled: Option<bool>,
+    }
     /// Why.
     Reason { reason: Option<String>, }
     /// One execution of a plan.

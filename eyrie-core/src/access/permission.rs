@@ -39,6 +39,12 @@ word_enum! {
         ServiceUpdate = "service.update",
         /// Delete an unused service.
         ServiceDelete = "service.delete",
+        /// Make a schedule of a deployment's runs.
+        ScheduleCreate = "schedule.create",
+        /// Change a schedule.
+        ScheduleUpdate = "schedule.update",
+        /// Delete a schedule.
+        ScheduleDelete = "schedule.delete",
         /// Start a run.
         RunStart = "run.start",
         /// Cancel a run.
@@ -98,6 +104,9 @@ impl Permission {
             Self::DeploymentCreate
             | Self::DeploymentUpdate
             | Self::DeploymentDelete
+            | Self::ScheduleCreate
+            | Self::ScheduleUpdate
+            | Self::ScheduleDelete
             | Self::RunStart
             | Self::RunCancel
             | Self::RunApprove => Needs::Role(Role::Developer),

@@ -184,6 +184,12 @@ pub trait RunHost: Debug + Send + Sync + 'static {
     async fn retention(&self, _deployment: &Deployment) -> Result<RetentionPolicy> {
         Ok(RetentionPolicy::default())
     }
+
+    /// Starts the runs of the schedules whose time has come, and says how many schedules that were. Asked whenever the store says
+    /// that there may be some, by one worker or by several.
+    async fn fire_schedules(&self) -> Result<usize> {
+        Ok(0)
+    }
 }
 
 /// What the bodies of one step kept for its undo, shared between them and the driver.

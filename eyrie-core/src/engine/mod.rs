@@ -21,6 +21,7 @@ mod body;
 mod control;
 mod driver;
 mod feed;
+mod firing;
 mod hub;
 mod lease;
 mod log_writer;

@@ -9,6 +9,7 @@ use crate::{
     engine::{
         WorkerOptions,
         driver::{RunSignals, Shared, drive},
+        firing::Firing,
         hub::Hub,
         lease::Lease,
     },
@@ -32,6 +33,8 @@ struct Looked {
     again: bool,
     /// How long until the next run's time comes.
     next_due: Option<Duration>,
+    /// How long until the next schedule fires.
+    next_fire: Option<Duration>,
 }
 
 pub(super) struct Worker {
@@ -69,6 +72,7 @@ impl Worker {
         let mut changes = self.shared.store.changes();
         let mut runs: JoinSet<RunId> = JoinSet::new();
         let mut held: Held = HashMap::new();
+        let mut firing = Firing::new(self.options.poll);
         let mut look = true;
         let mut due = self.options.poll;
         let mut next_look = Instant::now();
@@ -77,7 +81,8 @@ impl Worker {
             if look && breathed && !self.draining.is_cancelled() {
                 let looked = self.look(lease, &mut runs, &mut held).await;
                 look = looked.again;
-                due = looked.next_due.map_or(self.options.poll, |due| due.clamp(BREATH, self.options.poll));
+                let next_fire = firing.fire(&self.shared, looked.next_fire);
+                due = looked.next_due.into_iter().chain(next_fire).min().unwrap_or(self.options.poll).clamp(BREATH, self.options.poll);
                 next_look = Instant::now() + BREATH;
             }
             if self.draining.is_cancelled() && held.is_empty() {
@@ -93,6 +98,7 @@ impl Worker {
                     }
                     look = true;
                 }
+                fired = firing.ended() => look |= fired,
                 () = self.hub.work() => look = true,
                 Ok(()) = changes.changed() => look = true,
                 () = tokio::time::sleep_until(if look { next_look } else { next_look + due }), if !self.draining.is_cancelled() => look = true,
@@ -119,11 +125,12 @@ impl Worker {
             }
         }
         let room = u32::try_from(self.options.max_runs.saturating_sub(held.len())).unwrap_or(CLAIM).min(CLAIM);
+        let looked = Looked { again: false, next_due: None, next_fire: poll.next_fire };
         if room == 0 {
-            return Looked::default();
+            return looked;
         }
         if !poll.claimable {
-            return Looked { again: false, next_due: poll.next_due };
+            return Looked { next_due: poll.next_due, ..looked };
         }
         let asked = Instant::now();
         let claims = match self.shared.store.claim(lease.worker, room).await {
@@ -134,7 +141,7 @@ impl Worker {
                     // Runs that it may hold without knowing of them would wait for it as long as its lease is renewed.
                     lease.lost.cancel();
                 }
-                return Looked::default();
+                return looked;
             }
         };
         tracing::debug!(claimed = claims.len(), took = ?asked.elapsed(), "claimed");
@@ -166,6 +173,6 @@ impl Worker {
         }
         // What was due is in its queue now, and what is due next is not known.
         let again = full || poll.next_due.is_some_and(|time_left| time_left.is_zero());
-        Looked { again, next_due: poll.next_due }
+        Looked { again, next_due: poll.next_due, ..looked }
     }
 }

@@ -72,6 +72,7 @@ impl DeploymentStore for MemoryStore {
         let is_used = state.runs.values().any(|record| record.run.deployment_id == id);
         unused(is_used, "delete deployment", "the deployment has runs")?;
         state.deployments.remove(&id);
+        state.schedules.retain(|_, schedule| schedule.deployment_id != id);
         state.note(audit);
         Ok(())
     }

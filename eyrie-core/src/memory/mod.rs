@@ -13,6 +13,7 @@ mod queue;
 mod releases;
 mod retention;
 mod runs;
+mod schedules;
 mod services;
 mod state;
 #[cfg(all(test, feature = "conformance"))]

@@ -99,6 +99,7 @@ impl State {
             claimable: is_due || !self.ready.is_empty() || self.abandoned(now).next().is_some(),
             cancelling: held.filter(|run| is_cancelling(run)).map(|run| run.id).collect(),
             next_due,
+            next_fire: self.next_fire_at().map(|at| until(now, at)),
         }
     }
 

@@ -12,12 +12,12 @@ use crate::{
     clock::Timestamp,
     error::{Error, ErrorKind, Result},
     id::{
-        AuditId, CommandId, DeployedServiceId, DeploymentId, GroupId, ProjectId, ReleaseId, RunId, ScopeId, ServiceId, TokenId, UserId,
-        WorkerId,
+        AuditId, CommandId, DeployedServiceId, DeploymentId, GroupId, ProjectId, ReleaseId, RunId, ScheduleId, ScopeId, ServiceId, TokenId,
+        UserId, WorkerId,
     },
     model::{
         AuditEntry, DeployedService, Deployment, DeploymentGroup, NamespaceUid, PlanHash, PrincipalRef, Project, Release, Role, Run,
-        RunEvent, RunState, Scope, Service, Step, StepIndex, StepState, Token, User,
+        RunEvent, RunState, Schedule, Scope, Service, Step, StepIndex, StepState, Token, User,
     },
     name::{Origin, StepName},
     store::{EventRow, LogChunk, Page, PageRequest, RequestKey},
@@ -35,6 +35,7 @@ pub(super) struct State {
     pub(super) scopes: BTreeMap<ScopeId, Scope>,
     pub(super) deployments: BTreeMap<DeploymentId, Deployment>,
     pub(super) services: BTreeMap<ServiceId, Service>,
+    pub(super) schedules: BTreeMap<ScheduleId, Schedule>,
     pub(super) users: BTreeMap<UserId, User>,
     pub(super) tokens: BTreeMap<TokenId, Token>,
     pub(super) audit: BTreeMap<AuditId, AuditEntry>,

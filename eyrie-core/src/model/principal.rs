@@ -17,6 +17,13 @@ pub enum Principal {
         /// Why it acts.
         cause: String,
     },
+    /// The program itself, with the cause, within the rights that somebody else has at the time: a schedule of theirs.
+    Deputy {
+        /// Why it acts.
+        cause: String,
+        /// Whose rights count.
+        of: Box<Principal>,
+    },
     /// A person or program with access to the store itself: a command on the same machine. Counts as an operator.
     LocalOperator {
         /// The operating system's name of the account, for the audit.
@@ -61,7 +68,16 @@ impl Principal {
     pub fn origin(&self) -> Option<&Origin> {
         match self {
             Self::User { origin, .. } | Self::Token { origin, .. } => Some(origin),
-            Self::System { .. } | Self::LocalOperator { .. } => None,
+            Self::System { .. } | Self::Deputy { .. } | Self::LocalOperator { .. } => None,
+        }
+    }
+
+    /// Whose rights count: its own, but for a deputy.
+    #[must_use]
+    pub fn rights(&self) -> &Self {
+        match self {
+            Self::Deputy { of, .. } => of.rights(),
+            own => own,
         }
     }
 
@@ -84,6 +100,13 @@ pub enum PrincipalRef {
     System {
         /// Why it acted.
         cause: String,
+    },
+    /// The program itself, within somebody's rights.
+    Deputy {
+        /// Why it acted.
+        cause: String,
+        /// Whose rights counted.
+        of: Box<PrincipalRef>,
     },
     /// Somebody with access to the store.
     LocalOperator {
@@ -114,6 +137,7 @@ impl From<&Principal> for PrincipalRef {
     fn from(principal: &Principal) -> Self {
         match principal {
             Principal::System { cause } => Self::System { cause: cause.clone() },
+            Principal::Deputy { cause, of } => Self::Deputy { cause: cause.clone(), of: Box::new(Self::from(&**of)) },
             Principal::LocalOperator { name } => Self::LocalOperator { name: name.clone() },
             Principal::User { id, name, .. } => Self::User { id: *id, name: name.clone() },
             Principal::Token { id, kind, created_by, .. } => Self::Token { id: *id, token_kind: *kind, created_by: *created_by },
@@ -125,6 +149,7 @@ impl std::fmt::Display for PrincipalRef {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::System { cause } => write!(f, "system ({cause})"),
+            Self::Deputy { cause, of } => write!(f, "system ({cause}) for {of}"),
             Self::LocalOperator { name } => write!(f, "{name} (local operator)"),
             Self::User { name, .. } => name.fmt(f),
             Self::Token { id, token_kind, .. } => write!(f, "{token_kind} token {id}"),

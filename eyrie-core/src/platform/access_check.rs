@@ -5,7 +5,7 @@ use std::fmt;
 use crate::{
     access::{Permission, Role, Standing},
     error::{Denied, Error, Result},
-    id::{DeploymentId, ProjectId, RunId, UserId},
+    id::{DeploymentId, ProjectId, RunId, ScheduleId, UserId},
     model::{Principal, Project, TokenBinding, TokenKind, User, Verdict},
     platform::Acting,
 };
@@ -32,6 +32,10 @@ impl Resource {
 
     pub(super) fn deployment(id: DeploymentId, project: ProjectId) -> Self {
         Self { what: "deployment", id: id.uuid(), project, deployment: Some(id), run: None }
+    }
+
+    pub(super) fn scheduled(id: ScheduleId, deployment: DeploymentId, project: ProjectId) -> Self {
+        Self { what: "schedule", id: id.uuid(), project, deployment: Some(deployment), run: None }
     }
 
     pub(super) fn run(id: RunId, deployment: DeploymentId, project: ProjectId) -> Self {
@@ -64,14 +68,14 @@ impl Acting {
 
     /// Lets through whoever has a permission that belongs to no project.
     pub(super) async fn require_everywhere(&self, permission: Permission, on: &str) -> Result<()> {
-        let standing = match &self.principal {
+        let standing = match self.principal.rights() {
             Principal::System { .. } | Principal::LocalOperator { .. } => Standing::Operator,
             Principal::User { id, .. } => match self.enabled_user(*id).await? {
                 Some(user) if user.operator => Standing::Operator,
                 Some(_) => Standing::Outsider,
                 None => return Err(self.refuse_everywhere(permission, on).await),
             },
-            Principal::Token { .. } => return Err(self.refuse_everywhere(permission, on).await),
+            Principal::Token { .. } | Principal::Deputy { .. } => return Err(self.refuse_everywhere(permission, on).await),
         };
         if permission.allows(standing) { Ok(()) } else { Err(self.refuse_everywhere(permission, on).await) }
     }
@@ -106,7 +110,7 @@ impl Acting {
 
     /// Whether a token's capability covers the permission: a service token starts, reads and cancels, and nothing else.
     fn token_can(&self, permission: Permission) -> bool {
-        match &self.principal {
+        match self.principal.rights() {
             Principal::Token { kind: TokenKind::Service, .. } => {
                 matches!(permission, Permission::ProjectRead | Permission::RunStart | Permission::RunCancel)
             }
@@ -118,8 +122,9 @@ impl Acting {
 
     /// What the principal is with respect to the resource's project.
     pub(super) async fn standing(&self, resource: &Resource) -> Result<Standing> {
-        match &self.principal {
+        match self.principal.rights() {
             Principal::System { .. } | Principal::LocalOperator { .. } => Ok(Standing::Operator),
+            Principal::Deputy { .. } => Ok(Standing::Outsider),
             Principal::User { id, .. } => self.user_standing(*id, resource.project).await,
             Principal::Token { kind, binding, created_by, .. } => {
                 let covered = match binding {
@@ -173,7 +178,7 @@ impl Acting {
 
     /// Whether the token that proved this principal is still valid; for those who came without one, always.
     pub(super) async fn proof_still_valid(&self) -> Result<bool> {
-        let token = match &self.principal {
+        let token = match self.principal.rights() {
             Principal::User { session: Some(token), .. } => *token,
             Principal::Token { id, .. } => *id,
             _ => return Ok(true),

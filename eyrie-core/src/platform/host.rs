@@ -50,22 +50,42 @@ impl PlatformHost {
     }
 }
 
-#[async_trait]
-impl RunHost for PlatformHost {
-    async fn admit(&self, run: &RunInfo) -> Result<Result<(), String>> {
-        let principal = match &run.requested_by {
-            PrincipalRef::User { id, name } => Principal::User { id: *id, name: name.clone(), session: None, origin: run.origin.clone() },
+impl Eyrie {
+    /// Who that was, to act once more with the rights that they have now; or why they cannot.
+    pub(super) async fn principal_of(&self, who: &PrincipalRef, origin: &Origin) -> Result<Result<Principal, String>> {
+        let (deputy, who) = match who {
+            PrincipalRef::Deputy { cause, of } => (Some(cause), &**of),
+            own => (None, own),
+        };
+        let own = match who {
+            PrincipalRef::User { id, name } => Principal::User { id: *id, name: name.clone(), session: None, origin: origin.clone() },
             PrincipalRef::Token { id, .. } => {
-                let token = self.eyrie().await?.store().token(*id).await?;
+                let token = self.store().token(*id).await?;
                 if token.revoked_at.is_some() {
                     return Ok(Err("the token that asked for this run has been revoked".to_owned()));
                 }
                 let Token { id, kind, binding, created_by, origin, .. } = token;
                 Principal::Token { id, kind, binding, created_by, origin }
             }
-            _ => return Ok(Ok(())),
+            PrincipalRef::System { cause } => Principal::System { cause: cause.clone() },
+            PrincipalRef::LocalOperator { name } => Principal::LocalOperator { name: name.clone() },
+            PrincipalRef::Deputy { .. } | PrincipalRef::Anonymous => return Ok(Err(format!("{who} cannot start runs"))),
         };
-        let acting = self.eyrie().await?.acting_as(principal);
+        Ok(Ok(match deputy {
+            Some(cause) => Principal::Deputy { cause: cause.clone(), of: Box::new(own) },
+            None => own,
+        }))
+    }
+}
+
+#[async_trait]
+impl RunHost for PlatformHost {
+    async fn admit(&self, run: &RunInfo) -> Result<Result<(), String>> {
+        let eyrie = self.eyrie().await?;
+        let acting = match eyrie.principal_of(&run.requested_by, &run.origin).await? {
+            Ok(principal) => eyrie.acting_as(principal),
+            Err(reason) => return Ok(Err(reason)),
+        };
         let resource = Resource::run(run.id, run.deployment_id, run.project_id);
         match acting.require(Permission::RunStart, &resource).await {
             Ok(()) => Ok(Ok(())),
@@ -108,5 +128,9 @@ impl RunHost for PlatformHost {
     async fn retention(&self, deployment: &Deployment) -> Result<RetentionPolicy> {
         let acting = self.eyrie().await?.acting_as(Principal::System { cause: "retention".to_owned() });
         Ok(RetentionPolicy::of(&acting.effective_settings(deployment).await?)?)
+    }
+
+    async fn fire_schedules(&self) -> Result<usize> {
+        self.eyrie().await?.fire_schedules().await
     }
 }

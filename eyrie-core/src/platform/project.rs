@@ -67,7 +67,7 @@ impl Acting {
                 Some(user) => self.store().projects(Some(user.id), page).await,
                 None => Ok(Page { items: Vec::new(), next: None }),
             },
-            Principal::Token { .. } => Ok(Page { items: Vec::new(), next: None }),
+            Principal::Token { .. } | Principal::Deputy { .. } => Ok(Page { items: Vec::new(), next: None }),
         }
     }
 

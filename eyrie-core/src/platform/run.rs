@@ -285,7 +285,7 @@ impl Acting {
         })
     }
 
-    async fn plan(&self, deployment: &Deployment, start: &StartRun) -> Result<Plan> {
+    pub(super) async fn plan(&self, deployment: &Deployment, start: &StartRun) -> Result<Plan> {
         let group = self.store().group(deployment.group_id).await?;
         let Some(deployment_type) = self.eyrie.0.types.get(&group.group_type) else {
             let message =
@@ -324,21 +324,19 @@ impl Acting {
     }
 
     async fn enqueue(&self, deployment: &Deployment, plan: Plan, start: StartRun) -> Result<Run> {
-        if !start.context.is_object() {
-            return Err(Invalid::new("context", "must be a JSON object").into());
-        }
-        let context_json = start.context.to_string();
-        if context_json.len() > MAX_CONTEXT {
-            return Err(
-                Invalid::new("context", format!("is {} bytes as JSON; at most {MAX_CONTEXT} are accepted", context_json.len())).into()
-            );
-        }
+        let queued = self.eyrie.0.engine.enqueue(self.prepare(deployment, &plan, start)?).await?;
+        tracing::info!(run = %queued.run.id, kind = %queued.run.kind, new = queued.is_new, "run queued");
+        Ok(queued.run)
+    }
+
+    /// A run as it is to be queued.
+    pub(super) fn prepare(&self, deployment: &Deployment, plan: &Plan, start: StartRun) -> Result<Enqueue> {
+        let context_json = check_context(&start.context)?;
         let not_before = start.not_before.map(|at| from_micros(at.as_microsecond()));
         if not_before.is_some_and(|at| at > later(self.now(), MAX_AHEAD)) {
             return Err(Invalid::new("not_before", format!("may be at most {} days ahead", MAX_AHEAD.as_secs() / 86_400)).into());
         }
-        let engine = &self.eyrie.0.engine;
-        engine.registry().check(&plan)?;
+        self.eyrie.0.engine.registry().check(plan)?;
         let (plan_hash, plan_json) = plan.encode()?;
         let id = RunId::new();
         let planned = plan.steps().iter().enumerate();
@@ -347,7 +345,7 @@ impl Acting {
         let origin = match self.principal.origin() {
             Some(origin) => origin.clone(),
             None => Origin::new(match &self.principal {
-                Principal::System { .. } => "system",
+                Principal::System { .. } | Principal::Deputy { .. } => "system",
                 _ => "local",
             })?,
         };
@@ -391,8 +389,18 @@ impl Acting {
             }
         };
         let audit = self.allowed(Permission::RunStart.as_str(), format!("run {id}"), Some(deployment.project_id));
-        let queued = engine.enqueue(Enqueue { run, plan_json, steps, request_key, audit }).await?;
-        tracing::info!(run = %queued.run.id, kind = %queued.run.kind, new = queued.is_new, "run queued");
-        Ok(queued.run)
+        Ok(Enqueue { run, plan_json, steps, request_key, audit })
     }
+}
+
+/// Refuses what cannot be passed along with a run; else the context as JSON.
+pub(super) fn check_context(context: &Value) -> Result<String, Invalid> {
+    if !context.is_object() {
+        return Err(Invalid::new("context", "must be a JSON object"));
+    }
+    let json = context.to_string();
+    if json.len() > MAX_CONTEXT {
+        return Err(Invalid::new("context", format!("is {} bytes as JSON; at most {MAX_CONTEXT} are accepted", json.len())));
+    }
+    Ok(json)
 }

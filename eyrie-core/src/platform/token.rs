@@ -90,7 +90,7 @@ impl Acting {
                 Some(user) => Some(user.id),
                 None => return Ok(Page { items: Vec::new(), next: None }),
             },
-            Principal::Token { .. } => return Ok(Page { items: Vec::new(), next: None }),
+            Principal::Token { .. } | Principal::Deputy { .. } => return Ok(Page { items: Vec::new(), next: None }),
         };
         self.store().tokens(creator, page).await
     }

@@ -26,6 +26,7 @@ mod record;
 mod release;
 mod retention;
 mod run;
+mod schedule;
 mod service;
 mod token;
 mod user;
@@ -49,6 +50,7 @@ pub use record::{EventRow, Outcome, RunBatch, RunView, RunWrites};
 pub use release::{DeployedServiceFilter, ReleaseStore, deployed_after};
 pub use retention::{ForgetRule, Pruning, RetentionStore};
 pub use run::{Claim, Enqueue, Enqueued, Poll, RequestKey, RunFilter, RunStore};
+pub use schedule::{DueSchedules, Fire, ScheduleFilter, ScheduleStore};
 pub use service::ServiceStore;
 pub use token::TokenStore;
 pub use user::{NewUserRule, UserStore};
@@ -63,6 +65,7 @@ pub trait Store:
     + DeploymentStore
     + ServiceStore
     + RunStore
+    + ScheduleStore
     + EventStore
     + LogStore
     + WorkerStore
@@ -86,6 +89,7 @@ impl<T> Store for T where
         + DeploymentStore
         + ServiceStore
         + RunStore
+        + ScheduleStore
         + EventStore
         + LogStore
         + WorkerStore

@@ -67,6 +67,8 @@ pub struct Poll {
     pub cancelling: Vec<RunId>,
     /// How long until the time of the next run that stands outside its queue; zero when it has come.
     pub next_due: Option<Duration>,
+    /// How long until the next schedule fires; zero when it is due.
+    pub next_fire: Option<Duration>,
 }
 
 /// Which runs to list; what is missing does not matter.

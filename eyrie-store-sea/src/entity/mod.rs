@@ -16,6 +16,7 @@ pub(crate) mod request_key;
 pub(crate) mod run;
 pub(crate) mod run_event;
 pub(crate) mod run_step;
+pub(crate) mod schedule;
 pub(crate) mod scope;
 pub(crate) mod service;
 pub(crate) mod token;

@@ -51,6 +51,10 @@ const INDEXES: &[&str] = &[
     "CREATE INDEX deployments_project ON deployments (project_id)",
     "CREATE INDEX deployments_scope ON deployments (scope_id)",
     "CREATE INDEX deployments_service ON deployments (service_id)",
+    "CREATE UNIQUE INDEX schedules_slug ON schedules (deployment_id, slug)",
+    "CREATE INDEX schedules_of_project ON schedules (project_id, id)",
+    // Schedules by when they fire next.
+    "CREATE INDEX schedules_due ON schedules (next_fire_at, id) WHERE next_fire_at IS NOT NULL",
     "CREATE INDEX runs_of_deployment ON runs (deployment_id, id)",
     "CREATE INDEX runs_of_project ON runs (project_id, id)",
     // The queue of a deployment, and its one run that is not merely waiting in it.
@@ -238,6 +242,30 @@ fn resources() -> Vec<TableCreateStatement> {
         .foreign_key(&mut reference("group_id", "deployment_groups", ForeignKeyAction::Restrict))
         .foreign_key(&mut reference("scope_id", "scopes", ForeignKeyAction::Restrict))
         .foreign_key(&mut reference("service_id", "services", ForeignKeyAction::Restrict))
+        .take(),
+        table(
+            "schedules",
+            [
+                id("id"),
+                uuid("project_id"),
+                uuid("deployment_id"),
+                text("slug"),
+                text("cron"),
+                text("time_zone"),
+                text("kind"),
+                text("context"),
+                text("missed"),
+                boolean("enabled"),
+                text("owner"),
+                big_integer_null("next_fire_at"),
+                big_integer_null("last_fire_at"),
+                uuid_null("last_run_id"),
+                text("last_message"),
+                big_integer("created_at"),
+                big_integer("version"),
+            ],
+        )
+        .foreign_key(&mut reference("deployment_id", "deployments", ForeignKeyAction::Cascade))
         .take(),
     ]
 }

@@ -98,12 +98,21 @@ pub(super) async fn enqueue(store: &SeaStore, runs: &[Enqueue]) -> Result<Vec<Re
 }
 
 async fn queue(mut tx: RowTx, runs: Arc<[Enqueue]>) -> Result<Vec<Result<Enqueued>>, Failure> {
+    let answers = queue_in(&mut tx, &runs).await?;
+    if answers.iter().flatten().any(|queued| queued.is_new) {
+        tx.commit().await?;
+    }
+    Ok(answers)
+}
+
+/// Queues the runs in a transaction that somebody else commits.
+pub(crate) async fn queue_in(tx: &mut RowTx, runs: &[Enqueue]) -> Result<Vec<Result<Enqueued>>, Failure> {
     let at = tx.now();
     let deployments: BTreeSet<_> = runs.iter().map(|request| request.run.deployment_id).collect();
-    lock_deployments(&mut tx, deployments).await?;
-    let mut keys = known_keys(&mut tx, &runs).await?;
-    let mut places = places(&mut tx, &runs).await?;
-    let mut ids = taken_ids(&mut tx, &runs).await?;
+    lock_deployments(tx, deployments).await?;
+    let mut keys = known_keys(tx, runs).await?;
+    let mut places = places(tx, runs).await?;
+    let mut ids = taken_ids(tx, runs).await?;
     let mut answers = Vec::with_capacity(runs.len());
     let mut new = Vec::new();
     for request in runs.iter() {
@@ -114,8 +123,7 @@ async fn queue(mut tx: RowTx, runs: Arc<[Enqueue]>) -> Result<Vec<Result<Enqueue
         answers.push(answer.map_err(|failure| failure.into_error("enqueue")));
     }
     if !new.is_empty() {
-        keep(&mut tx, &new, at).await?;
-        tx.commit().await?;
+        keep(tx, &new, at).await?;
     }
     Ok(answers)
 }

@@ -8,6 +8,9 @@ mod poll;
 mod record;
 mod write;
 
+pub(crate) use enqueue::queue_in;
+pub(crate) use write::lock_deployments;
+
 use async_trait::async_trait;
 use eyrie_core::{
     Result,

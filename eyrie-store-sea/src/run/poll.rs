@@ -19,9 +19,11 @@ const READY: i64 = 1;
 const CANCELLING: i64 = 2;
 const HELD: i64 = 3;
 const DEFERRED: i64 = 4;
+const SCHEDULED: i64 = 5;
 
 /// One line per thing to know: a run is ready; a run of the worker is to be cancelled; somebody holds runs, with how much is left
-/// of the lease in microseconds; how much is left until the time of the next run that has one.
+/// of the lease in microseconds; how much is left until the time of the next run that has one, and of the
+/// next schedule.
 static LOOK: RowStatement = RowStatement::written(
     &[("worker_id", Kind::Uuid), ("now", Kind::Int)],
     "SELECT 1 AS what, NULL AS id, NULL AS time_left WHERE EXISTS (SELECT 1 FROM runs WHERE ready) \
@@ -29,7 +31,8 @@ static LOOK: RowStatement = RowStatement::written(
             AND state IN ('running', 'cancelling', 'undoing') \
         UNION ALL SELECT 3, h.worker_id, w.lease_until - ?2 FROM (SELECT DISTINCT worker_id FROM runs \
             WHERE state IN ('running', 'cancelling', 'undoing')) h LEFT JOIN workers w ON w.id = h.worker_id \
-        UNION ALL SELECT 4, NULL, (SELECT min(queued_at) FROM runs WHERE deferred) - ?2",
+        UNION ALL SELECT 4, NULL, (SELECT min(queued_at) FROM runs WHERE deferred) - ?2 \
+        UNION ALL SELECT 5, NULL, (SELECT min(next_fire_at) FROM schedules WHERE next_fire_at IS NOT NULL) - ?2",
 );
 /// The same on a server, by whose clock leases end.
 static SERVER_LOOK: RowStatement = RowStatement::written(
@@ -41,6 +44,8 @@ static SERVER_LOOK: RowStatement = RowStatement::written(
             FROM (SELECT DISTINCT worker_id FROM runs WHERE state IN ('running', 'cancelling', 'undoing')) h \
             LEFT JOIN workers w ON w.id = h.worker_id \
         UNION ALL SELECT 4, NULL, (SELECT min(queued_at) FROM runs WHERE deferred) \
+            - (extract(epoch FROM clock_timestamp()) * 1000000)::int8 \
+        UNION ALL SELECT 5, NULL, (SELECT min(next_fire_at) FROM schedules WHERE next_fire_at IS NOT NULL) \
             - (extract(epoch FROM clock_timestamp()) * 1000000)::int8",
 );
 
@@ -66,8 +71,9 @@ pub(super) async fn poll(store: &SeaStore, worker: WorkerId) -> Result<Poll> {
             (READY, _) | (HELD, None) => poll.claimable = true,
             (DEFERRED, _) => {
                 poll.claimable |= line.time_left.is_some_and(|left| left <= 0);
-                poll.next_due = line.time_left.map(|left| Duration::from_micros(u64::try_from(left).unwrap_or(0)));
+                poll.next_due = line.time_left.map(time_left);
             }
+            (SCHEDULED, _) => poll.next_fire = line.time_left.map(time_left),
             (CANCELLING, Some(run)) => poll.cancelling.push(RunId::from_uuid(run)),
             (HELD, Some(_)) if line.time_left.is_none_or(|left| left <= 0) => poll.claimable = true,
             (HELD, Some(holder)) if holder != worker.uuid() => others.push(WorkerId::from_uuid(holder)),
@@ -78,4 +84,9 @@ pub(super) async fn poll(store: &SeaStore, worker: WorkerId) -> Result<Poll> {
         poll.claimable = store.locks().dead_of_lately(&others);
     }
     Ok(poll)
+}
+
+/// A time that is left, in microseconds; none is left of one that has come.
+fn time_left(micros: i64) -> Duration {
+    Duration::from_micros(u64::try_from(micros).unwrap_or(0))
 }

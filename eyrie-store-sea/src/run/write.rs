@@ -194,7 +194,7 @@ pub(super) async fn hand_turns_on(tx: &mut RowTx, deployments: BTreeSet<Deployme
 
 /// Keeps others from adding to the queues of these deployments, or taking from them, until the transaction is over: who ends a
 /// run and who queues the next one must know of each other. Runs are always locked before deployments.
-pub(super) async fn lock_deployments(tx: &mut RowTx, deployments: BTreeSet<DeploymentId>) -> Result<(), Failure> {
+pub(crate) async fn lock_deployments(tx: &mut RowTx, deployments: BTreeSet<DeploymentId>) -> Result<(), Failure> {
     tx.lock(&LOCK_DEPLOYMENTS, deployments.iter().map(|deployment| [deployment.uuid().into()]).collect()).await
 }
 

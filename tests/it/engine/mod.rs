@@ -8,6 +8,7 @@ mod not_before;
 mod plans;
 mod resumption;
 mod retention;
+mod schedules;
 mod takeover;
 mod undo;
 

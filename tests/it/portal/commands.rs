@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::{Client, Field, HELLO, Said, said};
 
-fn remote(field: &Field, client: &Client, arguments: &[&str]) -> Said {
+pub(super) fn remote(field: &Field, client: &Client, arguments: &[&str]) -> Said {
     let mut command = field.command(arguments);
     command.env("EYRIE_SERVER", &client.url).env("EYRIE_TOKEN", &client.token);
     said(command, "")

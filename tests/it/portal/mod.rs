@@ -4,6 +4,7 @@ mod commands;
 mod decisions;
 mod rest;
 mod restart;
+mod schedules;
 mod start;
 
 use std::{

@@ -9,6 +9,7 @@ mod project;
 mod release;
 mod report;
 mod run;
+mod schedule;
 mod scope;
 mod service;
 mod session;
@@ -40,6 +41,7 @@ pub(crate) fn routes() -> OpenApiRouter<Portal> {
         .merge(deployment::routes())
         .merge(service::routes())
         .merge(run::routes())
+        .merge(schedule::routes())
         .merge(step::routes())
         .merge(event::routes())
         .merge(release::routes())

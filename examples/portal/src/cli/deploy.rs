@@ -14,18 +14,23 @@ use super::{
 
 /// Deploys a service, and shows it if asked to.
 pub(super) async fn deploy(place: &Place, arguments: DeployArguments) -> CliResult {
-    let mut env = Map::new();
-    for pair in &arguments.env {
-        let (key, value) = pair.split_once('=').ok_or_else(|| format!("--env {pair}: must be KEY=VALUE"))?;
-        env.insert(key.to_owned(), Value::from(value));
-    }
     let backend = Backend::open(place, arguments.follow).await?;
-    let deploy = Deploy { env: Value::Object(env), not_before: arguments.not_before, key: arguments.idempotency_key };
+    let deploy = Deploy { env: environment(&arguments.env)?, not_before: arguments.not_before, key: arguments.idempotency_key };
     let run = backend.deploy(&arguments.service, deploy).await?;
     say(format_args!("run {run}"));
     let succeeded = !arguments.follow || show(&backend, run, 0).await? == "succeeded";
     backend.close().await;
     Ok(if succeeded { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What `--env` says.
+pub(super) fn environment(pairs: &[String]) -> CliResult<Value> {
+    let mut env = Map::new();
+    for pair in pairs {
+        let (key, value) = pair.split_once('=').ok_or_else(|| format!("--env {pair}: must be KEY=VALUE"))?;
+        env.insert(key.to_owned(), Value::from(value));
+    }
+    Ok(Value::Object(env))
 }
 
 /// Shows the run from behind that event until it ends, and answers with the state in which it did.

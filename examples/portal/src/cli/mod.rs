@@ -8,6 +8,7 @@ mod local;
 mod manage;
 mod progress;
 mod remote;
+mod schedule;
 mod serve;
 mod site;
 
@@ -91,6 +92,9 @@ enum Command {
     Approve(StepArguments),
     /// Reject a step that a run waits for: the run fails.
     Reject(StepArguments),
+    /// Run services at recurring times.
+    #[command(subcommand)]
+    Schedule(schedule::ScheduleCommand),
     /// Take over what is in the services directory.
     Sync,
     /// Manage accounts.
@@ -250,6 +254,7 @@ async fn run(Arguments { place, command }: Arguments) -> CliResult {
         Command::Rerun(arguments) => decide::rerun(&place, arguments).await,
         Command::Approve(arguments) => decide::decide_step(&place, arguments, StepDecision::Approve).await,
         Command::Reject(arguments) => decide::decide_step(&place, arguments, StepDecision::Reject).await,
+        Command::Schedule(command) => schedule::schedule(&place, command).await,
         Command::Sync => manage::sync(&place).await,
         Command::User(UserCommand::Add { name, operator }) => manage::add_user(&place, &name, operator).await,
         Command::Token(TokenCommand::Add { service, origin, days }) => manage::add_token(&place, &service, &origin, days).await,

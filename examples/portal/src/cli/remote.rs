@@ -40,6 +40,10 @@ impl Remote {
         Ok(checked(request.send().await?).await?.json().await?)
     }
 
+    pub(super) async fn delete(&self, path: &str) -> CliResult<()> {
+        checked(self.request(reqwest::Method::DELETE, path).send().await?).await.map(drop)
+    }
+
     pub(super) async fn log(&self, run: RunId, offset: u64) -> CliResult<(String, u64)> {
         let response = checked(self.request(reqwest::Method::GET, &format!("runs/{run}/log?offset={offset}")).send().await?).await?;
         let end = response.headers().get("Eyrie-Log-End").and_then(|end| end.to_str().ok()).and_then(|end| end.parse().ok());

@@ -77,8 +77,7 @@ pub(super) async fn deploy(
     let headers = request.headers().clone();
     let form: Deploy = fields(request, &portal).await?;
     checked(&headers, &form.csrf)?;
-    let env = environment(&form.env)?;
-    let context = if env.is_empty() { json!({}) } else { json!({ "env": env }) };
+    let context = context(&form.env)?;
     let request_key = form.key.filter(|key| !key.is_empty());
     let start = StartRun { kind: form.kind.unwrap_or(RunKind::Deploy), context, request_key, ..StartRun::default() };
     let run = visitor.acting.start_run(id, start).await?;
@@ -125,11 +124,12 @@ fn to_run(id: RunId) -> Response {
     Redirect::to(&format!("/runs/{id}")).into_response()
 }
 
-fn environment(text: &str) -> Answer<Map<String, Value>> {
+/// What `KEY=value` lines say, as the context of a run.
+pub(super) fn context(text: &str) -> Answer<Value> {
     let mut env = Map::new();
     for line in text.lines().filter(|line| !line.trim().is_empty()) {
         let (key, value) = line.split_once('=').ok_or_else(|| Problem::invalid("env", "write one KEY=value a line"))?;
         env.insert(key.trim().to_owned(), value.into());
     }
-    Ok(env)
+    Ok(if env.is_empty() { json!({}) } else { json!({ "env": env }) })
 }

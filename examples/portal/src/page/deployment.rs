@@ -11,6 +11,7 @@ use maud::html;
 use super::{
     PageAnswer,
     layout::{badge, csrf, json, older, page, run_table},
+    schedule,
     time::moment,
 };
 use crate::{
@@ -32,6 +33,7 @@ pub(super) async fn show(
     let deployed = DeployedServiceFilter { deployment: Some(id), ..DeployedServiceFilter::default() };
     let deployed = visitor.acting.deployed_services(deployed, PageRequest::first(10)?).await?;
     let key = random_text()?;
+    let schedules = visitor.acting.schedules(id, PageRequest::default()).await?;
     let deployment = &view.deployment;
     let body = html! {
         h1 { (deployment.name) }
@@ -55,6 +57,7 @@ pub(super) async fn show(
         }
         h2 { "Runs" }
         div #live data-live="/api/v1/events" { (run_table(runs.items.iter().map(|run| (run, None)))) (older(&format!("/deployments/{id}"), runs.next)) }
+        (schedule::section(&visitor, id, &schedules.items))
         h2 { "Settings" }
         @if view.effective_settings.iter().next().is_none() { p.empty { "No settings." } }
         @else { div.scroll { table {

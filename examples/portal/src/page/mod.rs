@@ -8,6 +8,7 @@ mod description;
 mod layout;
 mod overview;
 mod run;
+mod schedule;
 mod service;
 mod sign_in;
 mod time;
@@ -34,6 +35,10 @@ pub(crate) fn routes() -> Router<Portal> {
         .route("/services/{id}", get(service::show))
         .route("/deployments/{id}", get(deployment::show))
         .route("/deployments/{id}/runs", post(action::deploy))
+        .route("/deployments/{id}/schedules", post(schedule::add))
+        .route("/schedules/{id}/pause", post(schedule::pause))
+        .route("/schedules/{id}/enable", post(schedule::enable))
+        .route("/schedules/{id}/delete", post(schedule::delete))
         .route("/runs", get(overview::runs))
         .route("/runs/{id}", get(run::show))
         .route("/runs/{id}/live", get(run::live))

@@ -76,6 +76,9 @@ async fn the_shapes_are_what_is_written() {
     let scope = site.post(&ann, &format!("/api/v1/groups/{group}/scopes"), &serde_json::json!({ "slug": "prod" })).await.json();
     let synced = site.post(&ann, "/api/v1/services/sync", &Value::Null).await.json();
     let service = site.get(&ann, &format!("/api/v1/services/{}", synced["synced"][0]["service_id"].as_str().unwrap())).await.json();
+    let deployed = site.get(&ann, "/api/v1/services/housekeeping/deployment").await.json();
+    let place = format!("/api/v1/deployments/{}/schedules", deployed["id"].as_str().unwrap());
+    let schedule = site.post(&ann, &place, &serde_json::json!({ "slug": "nightly", "cron": "@daily" })).await.json();
     let run = site.get(&ann, &format!("/api/v1/runs/{}", run.id)).await.json();
     let mut plain = run.clone();
     plain.as_object_mut().unwrap().remove("steps");
@@ -94,6 +97,7 @@ async fn the_shapes_are_what_is_written() {
         ("DeploymentView", view),
         ("Service", service),
         ("SyncReport", synced),
+        ("Schedule", schedule),
         ("Step", run["steps"][0].clone()),
         ("Run", plain),
         ("RunView", run),

@@ -7,4 +7,5 @@ mod decisions;
 mod document;
 mod events;
 mod rest;
+mod schedules;
 mod site;

@@ -8,17 +8,19 @@ use tokio::sync::watch;
 use super::FaultyStore;
 use crate::{
     error::Result,
-    id::{DeployedServiceId, DeploymentId, GroupId, ProjectId, ReleaseId, RunId, ScopeId, ServiceId, TokenId, UserId, WorkerId},
+    id::{
+        DeployedServiceId, DeploymentId, GroupId, ProjectId, ReleaseId, RunId, ScheduleId, ScopeId, ServiceId, TokenId, UserId, WorkerId,
+    },
     model::{
         AuditEntry, DeployedService, Deployment, DeploymentGroup, EventCursor, Membership, Plan, PlanHash, Project, Release, Role, Run,
-        RunEvent, Scope, Service, Step, Token, User,
+        RunEvent, Schedule, Scope, Service, Step, Token, User,
     },
     name::{ServiceName, Slug, UserName},
     store::{
-        AuditFilter, AuditStore, Claim, Command, DeployedServiceFilter, DeploymentFilter, DeploymentStore, Enqueue, Enqueued, EventStore,
-        FeedPage, ForgetRule, GroupStore, LogBound, LogChunk, LogPiece, LogStore, MemberStore, NewUserRule, Page, PageRequest, Poll,
-        ProjectStore, Pruning, RecordError, Recorded, ReleaseStore, RetentionStore, RunFilter, RunStore, ScopeStore, ServiceStore, Store,
-        TokenStore, UserStore, WorkerLease, WorkerStore,
+        AuditFilter, AuditStore, Claim, Command, DeployedServiceFilter, DeploymentFilter, DeploymentStore, DueSchedules, Enqueue, Enqueued,
+        EventStore, FeedPage, Fire, ForgetRule, GroupStore, LogBound, LogChunk, LogPiece, LogStore, MemberStore, NewUserRule, Page,
+        PageRequest, Poll, ProjectStore, Pruning, RecordError, Recorded, ReleaseStore, RetentionStore, RunFilter, RunStore, ScheduleFilter,
+        ScheduleStore, ScopeStore, ServiceStore, Store, TokenStore, UserStore, WorkerLease, WorkerStore,
     },
 };
 
@@ -80,6 +82,15 @@ decorated! {
         reads fn services(project: ProjectId, page: PageRequest) -> Page<Service>;
         writes fn update_service(service: &Service, audit: &AuditEntry) -> ();
         writes fn delete_service(id: ServiceId, audit: &AuditEntry) -> ();
+    }
+    ScheduleStore {
+        writes fn create_schedule(schedule: &Schedule, audit: &AuditEntry) -> Schedule;
+        reads fn schedule(id: ScheduleId) -> Schedule;
+        reads fn schedules(filter: ScheduleFilter, page: PageRequest) -> Page<Schedule>;
+        writes fn update_schedule(schedule: &Schedule, audit: &AuditEntry) -> Schedule;
+        writes fn delete_schedule(id: ScheduleId, audit: &AuditEntry) -> ();
+        reads fn due_schedules(limit: u32) -> DueSchedules;
+        writes fn fire_schedule(fire: &Fire) -> Vec<Enqueued>;
     }
     LogStore {
         writes fn append_log(chunks: &[LogChunk], bound: LogBound) -> ();
