@@ -13,6 +13,7 @@ use crate::{
     options::Options,
     own_thread::OwnThread,
     rows::{FromRow, RowStatement, RowTx, Rows, rows_of},
+    run::HeldRuns,
     sqlite::{self, ChangePoller, DirectReader, SqliteWriter, WorkerLocks},
     writer::{Class, WriteTx, Writer},
 };
@@ -29,6 +30,7 @@ struct Shared {
     row_reader: RowReader,
     writer: Writer,
     locks: Arc<WorkerLocks>,
+    held: Arc<HeldRuns>,
     changes: Changes,
     _thread: OwnThread,
 }
@@ -83,6 +85,7 @@ impl SeaStore {
             row_reader: RowReader::Sqlite(direct_read),
             writer: Writer::Sqlite(SqliteWriter::new(write, direct_write, options.busy_timeout, thread.runtime().clone())),
             locks: Arc::new(WorkerLocks::beside(&path)),
+            held: Arc::default(),
             changes: Changes::Sqlite(ChangePoller::start(watch, options.change_interval, thread.runtime())),
             _thread: thread,
         };
@@ -101,6 +104,7 @@ impl SeaStore {
             row_reader: RowReader::Postgres(writer.clone()),
             writer: Writer::Postgres(writer),
             locks: Arc::new(WorkerLocks::none()),
+            held: Arc::default(),
             changes: Changes::Postgres(announcer),
             _thread: thread,
         };
@@ -164,6 +168,11 @@ impl SeaStore {
 
     pub(crate) fn locks(&self) -> &Arc<WorkerLocks> {
         &self.shared.locks
+    }
+
+    /// What is known of the runs that workers of this process hold.
+    pub(crate) fn held(&self) -> &Arc<HeldRuns> {
+        &self.shared.held
     }
 
     /// A receiver whose value changes when somebody else may have written.

@@ -76,4 +76,20 @@ impl Needs {
         }
         needs
     }
+
+    /// The same without what is needed of the runs that are known already.
+    #[must_use]
+    pub fn without(&self, is_known: impl Fn(&RunId) -> bool) -> Self {
+        let runs = |all: &BTreeSet<RunId>| all.iter().filter(|run| !is_known(run)).copied().collect();
+        Self {
+            runs: runs(&self.runs),
+            steps: self.steps.iter().filter(|(run, _)| !is_known(run)).copied().collect(),
+            unfinished_reports: runs(&self.unfinished_reports),
+            unfinished: runs(&self.unfinished),
+            planned: runs(&self.planned),
+            named_reports: self.named_reports.iter().filter(|(run, _)| !is_known(run)).cloned().collect(),
+            report_ids: self.report_ids.iter().filter(|(run, _)| !is_known(run)).cloned().collect(),
+            commands: self.commands.iter().filter(|(run, _)| !is_known(run)).copied().collect(),
+        }
+    }
 }

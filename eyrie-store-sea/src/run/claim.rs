@@ -100,7 +100,9 @@ pub(super) async fn claim(store: &SeaStore, worker: WorkerId, limit: u32) -> Res
         return Ok(Vec::new());
     }
     let locks = Arc::clone(store.locks());
-    store.rows(Class::Engine, "claim", move |tx| give(tx, Arc::clone(&locks), worker, limit)).await
+    let claims = store.rows(Class::Engine, "claim", move |tx| give(tx, Arc::clone(&locks), worker, limit)).await?;
+    store.held().claimed(&claims);
+    Ok(claims)
 }
 
 async fn give(mut tx: RowTx, locks: Arc<WorkerLocks>, worker: WorkerId, limit: u32) -> Result<Vec<Claim>, Failure> {
@@ -198,7 +200,7 @@ async fn take(tx: &mut RowTx, rows: Vec<run::Model>, worker: WorkerId, at: Times
             }
         }
     }
-    write(tx, &seen, writes, at).await?;
+    write(tx, &seen, &writes, at).await?;
     Ok(claims)
 }
 

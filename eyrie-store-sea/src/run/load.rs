@@ -119,9 +119,7 @@ struct ReportId {
 from_row!(ReportId { run_id, report_id });
 
 /// Reads what the commands need. Runs that do not exist have no view.
-pub(super) async fn load(tx: &mut RowTx, needs: &Needs) -> Result<(BTreeMap<RunId, RunView>, Seen), Failure> {
-    let mut seen = Seen::default();
-    let mut views = BTreeMap::new();
+pub(super) async fn load(tx: &mut RowTx, needs: &Needs, views: &mut BTreeMap<RunId, RunView>, seen: &mut Seen) -> Result<(), Failure> {
     for row in tx.read::<run::Head>(&RUNS, ids(needs.runs.iter())).await? {
         let run = Run::try_from(row)?;
         seen.run(&run);
@@ -132,20 +130,19 @@ pub(super) async fn load(tx: &mut RowTx, needs: &Needs) -> Result<(BTreeMap<RunI
     let named = named.map(|(run, name)| [run.uuid().into(), name.as_str().into()]).collect();
     let (unfinished, planned) = (ids(needs.unfinished.iter()), ids(needs.planned.iter()));
     for (statement, rows) in [(&STEPS, places), (&UNFINISHED, unfinished), (&PLANNED, planned), (&NAMED_REPORTS, named)] {
-        load_steps(tx, statement, rows, &mut views, &mut seen).await?;
+        load_steps(tx, statement, rows, views, seen).await?;
     }
     // Most steps never report any: their rows say so.
     let has_reported = |run: &&RunId| views.get(run).is_some_and(|view| view.steps.values().any(|step| step.reported > 0));
     let reports = ids(needs.unfinished_reports.difference(&needs.unfinished).filter(has_reported));
-    load_steps(tx, &OPEN_REPORTS, reports, &mut views, &mut seen).await?;
+    load_steps(tx, &OPEN_REPORTS, reports, views, seen).await?;
     let reported = needs.report_ids.iter().map(|(run, id)| [run.uuid().into(), id.as_str().into()]).collect();
     for row in tx.read::<ReportId>(&REPORT_IDS, reported).await? {
         if let Some(view) = views.get_mut(&RunId::from_uuid(row.run_id)) {
             view.report_ids.insert(row.report_id);
         }
     }
-    load_written(tx, needs, &mut views).await?;
-    Ok((views, seen))
+    load_written(tx, needs, views).await
 }
 
 fn ids<'a>(runs: impl Iterator<Item = &'a RunId>) -> Rows {

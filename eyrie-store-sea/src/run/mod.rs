@@ -3,6 +3,7 @@
 mod claim;
 mod due;
 mod enqueue;
+mod held;
 mod load;
 mod poll;
 mod record;
@@ -10,6 +11,7 @@ mod write;
 
 pub(crate) use enqueue::queue_in;
 pub(crate) use write::lock_deployments;
+pub(crate) use held::HeldRuns;
 
 use async_trait::async_trait;
 use eyrie_core::{

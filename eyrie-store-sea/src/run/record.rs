@@ -1,16 +1,21 @@
 //! Carrying out commands.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use eyrie_core::{
     Result,
+    id::RunId,
     store::{Command, Needs, RecordError, Recorded, RunBatch},
 };
 
 use crate::{
     error::Failure,
     rows::RowTx,
-    run::{load::load, write::write},
+    run::{
+        held::{Guess, HeldRuns},
+        load::load,
+        write::write,
+    },
     store::SeaStore,
     writer::Class,
 };
@@ -26,8 +31,11 @@ pub(super) async fn record(store: &SeaStore, commands: &[Command]) -> Result<Vec
     let commands: Arc<[Command]> = commands.into();
     let mut outcome = Err(Failure::Raced);
     for _ in 0..ATTEMPTS {
-        let batch = Arc::clone(&commands);
-        outcome = store.writer().rows(Class::Engine, move |tx| apply(tx, Arc::clone(&batch))).await;
+        let (batch, held) = (Arc::clone(&commands), Arc::clone(store.held()));
+        outcome = store.writer().rows(Class::Engine, move |tx| apply(tx, Arc::clone(&batch), Arc::clone(&held))).await;
+        if outcome.is_err() {
+            store.held().forget(commands.iter().map(|command| &command.run_id));
+        }
         if !matches!(outcome, Err(Failure::Raced)) {
             break;
         }
@@ -35,16 +43,26 @@ pub(super) async fn record(store: &SeaStore, commands: &[Command]) -> Result<Vec
     outcome.map_err(|failure| failure.into_error("record"))
 }
 
-async fn apply(mut tx: RowTx, commands: Arc<[Command]>) -> Result<Vec<Result<Recorded, RecordError>>, Failure> {
-    let (views, seen) = load(&mut tx, &Needs::of(&commands)).await?;
+async fn apply(mut tx: RowTx, commands: Arc<[Command]>, held: Arc<HeldRuns>) -> Result<Vec<Result<Recorded, RecordError>>, Failure> {
+    let needs = Needs::of(&commands);
+    let Guess { mut views, mut seen, unknown } = held.guess(&commands, &needs);
+    let guessed: BTreeSet<RunId> = views.keys().copied().collect();
+    if !unknown.runs.is_empty() {
+        load(&mut tx, &unknown, &mut views, &mut seen).await?;
+    }
     let at = tx.now();
     let mut batch = RunBatch::new(views.into_values(), at);
-    let answers = commands.iter().map(|command| batch.apply(command)).collect();
+    let answers: Vec<_> = commands.iter().map(|command| batch.apply(command)).collect();
+    // What is written is checked against what is stored. A refusal writes nothing: it takes more than a guess.
+    if commands.iter().zip(&answers).any(|(command, answer)| answer.is_err() && guessed.contains(&command.run_id)) {
+        return Err(Failure::Raced);
+    }
     let writes = batch.finish();
     if writes.runs.is_empty() {
         return Ok(answers);
     }
-    write(&mut tx, &seen, writes, at).await?;
+    write(&mut tx, &seen, &writes, at).await?;
     tx.commit().await?;
+    held.wrote(&seen, &writes);
     Ok(answers)
 }

@@ -149,39 +149,51 @@ static LOCK_DEPLOYMENTS: RowStatement = RowStatement::select(&["id"], "deploymen
 static DEPLOYED_HERE: RowStatement =
     RowStatement::select(deployed_service::Model::COLUMNS, "deployed_services", &[("deployment_id", Uuid)], "AND cluster_id IS NULL");
 
-/// Writes everything, if what was read is still so; else [`Failure::Raced`].
-pub(super) async fn write(tx: &mut RowTx, seen: &Seen, writes: RunWrites, at: Timestamp) -> Result<(), Failure> {
-    let projects: HashMap<DeploymentId, ProjectId> = match writes.outcomes.is_empty() {
-        true => HashMap::new(),
-        false => writes.runs.iter().map(|run| (run.deployment_id, run.project_id)).collect(),
-    };
-    let (grown, changed) = run_rows(seen, &writes.runs)?;
-    let StepRows { changed: steps, outputs, handles, undo_data, rounds } = step_rows(seen, &writes.steps)?;
-    let wanted = [&grown, &changed, &steps].map(|rows| rows.len() as u64);
-    let new_steps = writes.new_steps.iter().map(new_step_row).collect();
-    let events = writes.events.iter().map(event_row).collect();
-    let audit = audit::rows(writes.audit.iter());
-    let together = [
-        (&GROW_RUNS, grown),
-        (&UPDATE_RUNS, changed),
-        (&UPDATE_STEPS, steps),
-        (&INSERT_STEPS, new_steps),
-        (&INSERT_EVENTS, events),
-        (&audit::KEEP, audit),
-    ];
+/// The statements that write a batch, apart from what the ends of its runs mean.
+#[derive(Debug)]
+pub(super) struct Statements {
+    /// None of these depends on another.
+    together: [(&'static RowStatement, Rows); 6],
+    /// How many stored rows the first of them must hit, or somebody else was faster.
+    wanted: [u64; 3],
+    /// Columns of steps that the others have written already.
+    behind: [(&'static RowStatement, Rows); 4],
+}
+
+impl Statements {
+    /// Of a batch over what was seen.
+    pub(super) fn of(seen: &Seen, writes: &RunWrites) -> Result<Self, Failure> {
+        let (grown, changed) = run_rows(seen, &writes.runs)?;
+        let StepRows { changed: steps, outputs, handles, undo_data, rounds } = step_rows(seen, &writes.steps)?;
+        let wanted = [&grown, &changed, &steps].map(|rows| rows.len() as u64);
+        let together = [
+            (&GROW_RUNS, grown),
+            (&UPDATE_RUNS, changed),
+            (&UPDATE_STEPS, steps),
+            (&INSERT_STEPS, writes.new_steps.iter().map(new_step_row).collect()),
+            (&INSERT_EVENTS, writes.events.iter().map(event_row).collect()),
+            (&audit::KEEP, audit::rows(writes.audit.iter())),
+        ];
+        let behind = [(&SET_OUTPUTS, outputs), (&SET_HANDLES, handles), (&SET_UNDO_DATA, undo_data), (&SET_ROUNDS, rounds)];
+        Ok(Self { together, wanted, behind })
+    }
+}
+
+/// Writes everything, if what was seen is still so; else [`Failure::Raced`].
+pub(super) async fn write(tx: &mut RowTx, seen: &Seen, writes: &RunWrites, at: Timestamp) -> Result<(), Failure> {
+    let Statements { together, wanted, behind } = Statements::of(seen, writes)?;
     let [grown, changed, steps, ..] = tx.execute_together(together).await?;
-    // Every row must hit, or somebody else was faster.
     if [grown, changed, steps] != wanted {
         return Err(Failure::Raced);
     }
-    tx.execute(&SET_OUTPUTS, outputs).await?;
-    tx.execute(&SET_HANDLES, handles).await?;
-    tx.execute(&SET_UNDO_DATA, undo_data).await?;
-    tx.execute(&SET_ROUNDS, rounds).await?;
+    for (statement, rows) in behind {
+        tx.execute(statement, rows).await?;
+    }
     if !writes.outcomes.is_empty() {
+        let projects = writes.runs.iter().map(|run| (run.deployment_id, run.project_id)).collect();
         settle(tx, &writes.outcomes, &projects, at).await?;
     }
-    hand_turns_on(tx, writes.freed.into_iter().collect()).await
+    if writes.freed.is_empty() { Ok(()) } else { hand_turns_on(tx, writes.freed.iter().copied().collect()).await }
 }
 
 /// The first in the queue of each of these deployments becomes ready, unless another run of it has its turn.
