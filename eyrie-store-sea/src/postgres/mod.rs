@@ -8,6 +8,7 @@ macro_rules! stamp {
 }
 
 mod announcer;
+mod clock;
 mod connect;
 mod rows;
 mod writer;

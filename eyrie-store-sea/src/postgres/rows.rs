@@ -1,5 +1,10 @@
 //! Row statements on the server: all rows of a statement at once, as one array a column.
 
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
 use eyrie_core::{Error, ErrorKind, Timestamp};
 use sea_orm::{
     prelude::Uuid,
@@ -26,13 +31,15 @@ pub(crate) struct PgTx {
     ending: Option<Ending>,
     own: Handle,
     now: Timestamp,
+    texts: Arc<Texts>,
 }
 
 impl PgTx {
     /// Begins it.
     pub(super) async fn begin(writer: &PostgresWriter, pool: &PgPool, own: Handle) -> Result<Self, Failure> {
         let connection = pool.acquire().await?;
-        let mut tx = Self { connection: Some(connection), ending: None, own, now: Timestamp::UNIX_EPOCH };
+        let texts = Arc::clone(writer.texts());
+        let mut tx = Self { connection: Some(connection), ending: None, own, now: Timestamp::UNIX_EPOCH, texts };
         let stamp = sqlx::raw_sql(BEGIN).fetch_all(tx.connection()?).await?;
         let stamp = stamp.first().ok_or_else(|| Failure::missing("clock"))?;
         let ending = Ending::new(writer.clone(), stamp.try_get(0)?, stamp.try_get(1)?);
@@ -53,13 +60,9 @@ impl PgTx {
 
     /// Carries several statements out at once, none of which sees or touches what another one writes; how many rows each touched.
     pub(crate) async fn execute_together(&mut self, all: &[(&'static RowStatement, Rows)]) -> Result<Vec<u64>, Failure> {
-        let mut query = sqlx::query(AssertSqlSafe(RowStatement::together(all.iter().map(|(statement, _)| *statement))));
-        for (statement, rows) in all {
-            for (place, kind) in statement.kinds().enumerate() {
-                query = bind_column(query, kind, rows.iter().filter_map(|row| row.get(place)));
-            }
-        }
-        let row = query.fetch_one(self.connection()?).await?;
+        let statements: Vec<_> = all.iter().map(|(statement, _)| *statement).collect();
+        let text = self.texts.of(&statements, None);
+        let row = all.iter().fold(sqlx::query(AssertSqlSafe(text)), bind_all).fetch_one(self.connection()?).await?;
         (0..all.len()).map(|place| Ok(u64::try_from(row.try_get::<i64, _>(place)?).unwrap_or_default())).collect()
     }
 
@@ -116,6 +119,56 @@ pub(crate) async fn rows_of_pool<M: FromRow>(pool: &PgPool, statement: &'static 
     Ok(all)
 }
 
+/// Carries several statements out as a transaction of its own, in one journey: all of them, if each of the first `checked` hits all
+/// its rows, else none.
+pub(super) async fn all_or_none(
+    pool: &PgPool,
+    texts: &Texts,
+    all: &[(&'static RowStatement, Rows)],
+    checked: usize,
+) -> Result<(), Failure> {
+    let statements: Vec<_> = all.iter().map(|(statement, _)| *statement).collect();
+    let mut query = all.iter().fold(sqlx::query(AssertSqlSafe(texts.of(&statements, Some(checked)))), bind_all);
+    for (_, rows) in &all[..checked] {
+        query = query.bind(i64::try_from(rows.len()).unwrap_or(i64::MAX));
+    }
+    let mut connection = pool.acquire().await?;
+    match query.execute(&mut *connection).await {
+        Ok(_) => Ok(()),
+        Err(error) if error.as_database_error().is_some_and(|error| error.code().as_deref() == Some(DIVISION_BY_ZERO)) => {
+            Err(Failure::Raced)
+        }
+        // The server said why it refused all of it.
+        Err(error @ sqlx::Error::Database(_)) => Err(error.into()),
+        // What it did with it is not known.
+        Err(error) => {
+            drop(connection.detach());
+            Err(Failure::Commit(error.into()))
+        }
+    }
+}
+
+const DIVISION_BY_ZERO: &str = "22012";
+
+/// The texts of statements that are carried out together, each made once.
+#[derive(Debug, Default)]
+pub(crate) struct Texts(Mutex<HashMap<TextKey, Arc<str>>>);
+
+/// Where the statements stand in memory, and how many of them are checked if they are a transaction of their own.
+type TextKey = (Vec<usize>, Option<usize>);
+
+impl Texts {
+    fn of(&self, statements: &[&'static RowStatement], checked: Option<usize>) -> Arc<str> {
+        let places = statements.iter().map(|statement| std::ptr::from_ref(*statement) as usize).collect();
+        let mut texts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = texts.entry((places, checked)).or_insert_with(|| match checked {
+            Some(checked) => RowStatement::together_or_none(statements, checked).into(),
+            None => RowStatement::together(statements).into(),
+        });
+        Arc::clone(text)
+    }
+}
+
 fn decode<M: FromRow>(rows: Vec<PgRow>, all: &mut Vec<M>) -> Result<(), Failure> {
     all.reserve(rows.len());
     for row in &rows {
@@ -149,6 +202,11 @@ fn bind(query: PgQuery, kind: Kind, cell: &Cell) -> PgQuery {
         Kind::Bytes => query.bind(bytes(cell)),
         Kind::Bool => query.bind(yes(cell)),
     }
+}
+
+fn bind_all(query: PgQuery, (statement, rows): &(&'static RowStatement, Rows)) -> PgQuery {
+    let columns = statement.kinds().enumerate();
+    columns.fold(query, |query, (place, kind)| bind_column(query, kind, rows.iter().filter_map(|row| row.get(place))))
 }
 
 fn bind_column<'a>(query: PgQuery, kind: Kind, cells: impl Iterator<Item = &'a Cell>) -> PgQuery {

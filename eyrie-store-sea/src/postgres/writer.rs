@@ -2,6 +2,7 @@
 
 use std::{
     future::Future,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -14,7 +15,11 @@ use tokio::runtime::Handle;
 
 use crate::{
     error::Failure,
-    postgres::{Announcer, PgTx, rows::rows_of_pool},
+    postgres::{
+        Announcer, PgTx,
+        clock::ServerClock,
+        rows::{Texts, all_or_none, rows_of_pool},
+    },
     rows::{FromRow, RowStatement, RowTx, Rows},
     writer::{Class, Held, WriteTx},
 };
@@ -30,6 +35,8 @@ pub(crate) struct PostgresWriter {
     announcer: Announcer,
     patience: Duration,
     own: Handle,
+    texts: Arc<Texts>,
+    clock: Arc<ServerClock>,
 }
 
 /// What the end of a transaction needs.
@@ -44,7 +51,7 @@ impl PostgresWriter {
     /// A writer that asks for up to `patience` how a commit without an answer ended; `own` is the store's own runtime, on which
     /// alone these connections are used.
     pub(crate) fn new(write: PgPool, engine: PgPool, announcer: Announcer, patience: Duration, own: Handle) -> Self {
-        Self { write, engine, announcer, patience, own }
+        Self { write, engine, announcer, patience, own, texts: Arc::default(), clock: Arc::default() }
     }
 
     /// Reads what the statement finds for all rows.
@@ -70,6 +77,29 @@ impl PostgresWriter {
             anew(writer.patience, transaction).await
         })
         .await
+    }
+
+    /// Carries several statements out as a transaction of its own: all of them, if each of the first `checked` hits all its rows.
+    /// Without an answer it is not known whether they were; whoever asks again finds out by what they would have written.
+    pub(crate) async fn all_or_none(&self, all: Vec<(&'static RowStatement, Rows)>, checked: usize) -> Result<(), Failure> {
+        let writer = self.clone();
+        self.to_its_end(async move {
+            let done = all_or_none(&writer.engine, &writer.texts, &all, checked).await;
+            if done.is_ok() {
+                writer.announcer.announce();
+            }
+            done
+        })
+        .await
+    }
+
+    /// The server's time, if it was heard of lately.
+    pub(crate) fn time(&self) -> Option<Timestamp> {
+        self.clock.now()
+    }
+
+    pub(super) fn texts(&self) -> &Arc<Texts> {
+        &self.texts
     }
 
     /// Runs `work` in a transaction, again when others were in its way.
@@ -137,6 +167,7 @@ impl PostgresWriter {
 impl Ending {
     /// Of the transaction with that id, begun at that time of the database's, in microseconds since 1970.
     pub(super) fn new(writer: PostgresWriter, micros: i64, xact: String) -> Self {
+        writer.clock.heard(micros);
         Self { writer, xact, now: from_micros(micros) }
     }
 

@@ -73,6 +73,12 @@ impl Rows {
         self.count += 1;
     }
 
+    /// Adds a row that goes on with another value.
+    pub(crate) fn push_longer<const N: usize>(&mut self, row: [Cell; N], last: Cell) {
+        self.push(row);
+        self.cells.push(last);
+    }
+
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
         self.count

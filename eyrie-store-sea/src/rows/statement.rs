@@ -140,14 +140,18 @@ impl RowStatement {
 
     /// One text for several statements, with their parameters one behind the other. It answers one row: how many rows each
     /// touched.
-    pub(crate) fn together(statements: impl Iterator<Item = &'static Self>) -> String {
-        let (mut parts, mut counts, mut before) = (Vec::new(), Vec::new(), 0);
-        for (place, statement) in statements.enumerate() {
-            parts.push(format!("s{place} AS ({} RETURNING 1)", shifted(statement.many_rows(), before)));
-            counts.push(format!("(SELECT count(*) FROM s{place})"));
-            before += statement.width();
-        }
-        format!("WITH {} SELECT {}", parts.join(", "), counts.join(", "))
+    pub(crate) fn together(statements: &[&'static Self]) -> String {
+        let counts = list(0..statements.len(), |place| format!("(SELECT count(*) FROM s{place})"), ", ");
+        format!("{} SELECT {counts}", parts(statements))
+    }
+
+    /// The same as a transaction of its own: all of it fails, with a division by zero, unless each of the first `checked`
+    /// statements touches as many rows as its parameter says; these stand behind all others.
+    pub(crate) fn together_or_none(statements: &[&'static Self], checked: usize) -> String {
+        let width: usize = statements.iter().map(|statement| statement.width()).sum();
+        let checks = list(0..checked, |place| format!("(SELECT count(*) FROM s{place}) = ${}::int8", width + place + 1), " AND ");
+        // What is divided by must not be known before the statements were carried out.
+        format!("{} SELECT CASE WHEN {checks} THEN 1 ELSE 1 / (SELECT 0 * count(*) FROM s0) END", parts(statements))
     }
 
     /// The text for PostgreSQL.
@@ -201,6 +205,18 @@ impl Kind {
     }
 }
 
+/// The statements one behind the other, as parts of one that is to follow.
+#[cfg(feature = "postgres")]
+fn parts(statements: &[&'static RowStatement]) -> String {
+    let mut before = 0;
+    let part = |(place, statement): (usize, &&RowStatement)| {
+        let text = format!("s{place} AS ({} RETURNING 1)", shifted(statement.many_rows(), before));
+        before += statement.width();
+        text
+    };
+    format!("WITH {}", statements.iter().enumerate().map(part).collect::<Vec<_>>().join(", "))
+}
+
 /// The text with all its parameters counted on from `by`.
 #[cfg(feature = "postgres")]
 fn shifted(text: &str, by: usize) -> String {
@@ -245,7 +261,7 @@ mod tests {
             assert_eq!(insert.many_rows(), format!("INSERT INTO t (id, n) SELECT c1, c2 FROM {rows} ON CONFLICT DO NOTHING"));
             let rows = "unnest($1::uuid[], $2::int8[], $3::int8[], $4::text[]) AS v(c1, c2, c3, c4)";
             assert_eq!(update.many_rows(), format!("UPDATE t SET n = v.c3, m = v.c4 FROM {rows} WHERE t.id = v.c1 AND t.n = v.c2"));
-            let both = RowStatement::together([&UPDATE, &UPDATE].into_iter());
+            let both = RowStatement::together(&[&UPDATE, &UPDATE]);
             assert_eq!(
                 both,
                 "WITH s0 AS (UPDATE t SET n = v.c2 FROM unnest($1::uuid[], $2::int8[]) AS v(c1, c2) WHERE t.id = v.c1 RETURNING 1), \

@@ -4,6 +4,8 @@ mod claim;
 mod due;
 mod enqueue;
 mod held;
+#[cfg(feature = "postgres")]
+mod journey;
 mod load;
 mod poll;
 mod record;

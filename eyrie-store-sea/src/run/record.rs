@@ -8,6 +8,8 @@ use eyrie_core::{
     store::{Command, Needs, RecordError, Recorded, RunBatch},
 };
 
+#[cfg(feature = "postgres")]
+use crate::run::journey::in_one_journey;
 use crate::{
     error::Failure,
     rows::RowTx,
@@ -23,6 +25,9 @@ use crate::{
 /// How often a batch is begun anew when its rows changed while it was applied.
 const ATTEMPTS: usize = 5;
 
+/// What became of a batch.
+pub(super) type Outcome = Result<Vec<Result<Recorded, RecordError>>, Failure>;
+
 /// Carries out the commands in order, in one transaction.
 pub(super) async fn record(store: &SeaStore, commands: &[Command]) -> Result<Vec<Result<Recorded, RecordError>>> {
     if commands.is_empty() {
@@ -31,8 +36,7 @@ pub(super) async fn record(store: &SeaStore, commands: &[Command]) -> Result<Vec
     let commands: Arc<[Command]> = commands.into();
     let mut outcome = Err(Failure::Raced);
     for _ in 0..ATTEMPTS {
-        let (batch, held) = (Arc::clone(&commands), Arc::clone(store.held()));
-        outcome = store.writer().rows(Class::Engine, move |tx| apply(tx, Arc::clone(&batch), Arc::clone(&held))).await;
+        outcome = carry_out(store, &commands).await;
         if outcome.is_err() {
             store.held().forget(commands.iter().map(|command| &command.run_id));
         }
@@ -43,7 +47,16 @@ pub(super) async fn record(store: &SeaStore, commands: &[Command]) -> Result<Vec
     outcome.map_err(|failure| failure.into_error("record"))
 }
 
-async fn apply(mut tx: RowTx, commands: Arc<[Command]>, held: Arc<HeldRuns>) -> Result<Vec<Result<Recorded, RecordError>>, Failure> {
+async fn carry_out(store: &SeaStore, commands: &Arc<[Command]>) -> Outcome {
+    #[cfg(feature = "postgres")]
+    if let Some(done) = in_one_journey(store, commands).await {
+        return done;
+    }
+    let (commands, held) = (Arc::clone(commands), Arc::clone(store.held()));
+    store.writer().rows(Class::Engine, move |tx| apply(tx, Arc::clone(&commands), Arc::clone(&held))).await
+}
+
+async fn apply(mut tx: RowTx, commands: Arc<[Command]>, held: Arc<HeldRuns>) -> Outcome {
     let needs = Needs::of(&commands);
     let Guess { mut views, mut seen, unknown } = held.guess(&commands, &needs);
     let guessed: BTreeSet<RunId> = views.keys().copied().collect();

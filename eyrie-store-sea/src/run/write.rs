@@ -65,8 +65,27 @@ static UPDATE_STEPS: RowStatement = RowStatement::update(
         ("reported", Int),
     ],
 );
-/// Outputs, handles and what undos need are kept out of the other statement: they may be large and change seldom.
-static SET_OUTPUTS: RowStatement = RowStatement::update("run_steps", 2, &[("run_id", Uuid), ("idx", Int), ("output", Text)]);
+/// The same for steps that produced something.
+static FINISH_STEPS: RowStatement = RowStatement::update(
+    "run_steps",
+    4,
+    &[
+        ("run_id", Uuid),
+        ("idx", Int),
+        ("state", Text),
+        ("attempt", Int),
+        ("state", Text),
+        ("attempt", Int),
+        ("message", Text),
+        ("started_at", Int),
+        ("finished_at", Int),
+        ("next_attempt_at", Int),
+        ("deadline_at", Int),
+        ("reported", Int),
+        ("output", Text),
+    ],
+);
+/// Handles and what undos need are kept out of the other statements: they may be large and change seldom.
 static SET_HANDLES: RowStatement = RowStatement::update("run_steps", 2, &[("run_id", Uuid), ("idx", Int), ("handle", Text)]);
 static SET_UNDO_DATA: RowStatement = RowStatement::update("run_steps", 2, &[("run_id", Uuid), ("idx", Int), ("undo_data", Text)]);
 /// Where the present round of attempts began: changes when an undo begins, and when a run is resumed.
@@ -152,38 +171,50 @@ static DEPLOYED_HERE: RowStatement =
 /// The statements that write a batch, apart from what the ends of its runs mean.
 #[derive(Debug)]
 pub(super) struct Statements {
-    /// None of these depends on another.
-    together: [(&'static RowStatement, Rows); 6],
-    /// How many stored rows the first of them must hit, or somebody else was faster.
-    wanted: [u64; 3],
+    /// None of these depends on another. The first of them must hit all their rows, or somebody else was faster.
+    together: [(&'static RowStatement, Rows); 7],
     /// Columns of steps that the others have written already.
-    behind: [(&'static RowStatement, Rows); 4],
+    behind: [(&'static RowStatement, Rows); 3],
 }
+
+/// How many of the statements that are carried out together must hit all their rows.
+const CHECKED: usize = 4;
 
 impl Statements {
     /// Of a batch over what was seen.
     pub(super) fn of(seen: &Seen, writes: &RunWrites) -> Result<Self, Failure> {
         let (grown, changed) = run_rows(seen, &writes.runs)?;
-        let StepRows { changed: steps, outputs, handles, undo_data, rounds } = step_rows(seen, &writes.steps)?;
-        let wanted = [&grown, &changed, &steps].map(|rows| rows.len() as u64);
+        let StepRows { changed: steps, finished, handles, undo_data, rounds } = step_rows(seen, &writes.steps)?;
         let together = [
             (&GROW_RUNS, grown),
             (&UPDATE_RUNS, changed),
             (&UPDATE_STEPS, steps),
+            (&FINISH_STEPS, finished),
             (&INSERT_STEPS, writes.new_steps.iter().map(new_step_row).collect()),
             (&INSERT_EVENTS, writes.events.iter().map(event_row).collect()),
             (&audit::KEEP, audit::rows(writes.audit.iter())),
         ];
-        let behind = [(&SET_OUTPUTS, outputs), (&SET_HANDLES, handles), (&SET_UNDO_DATA, undo_data), (&SET_ROUNDS, rounds)];
-        Ok(Self { together, wanted, behind })
+        let behind = [(&SET_HANDLES, handles), (&SET_UNDO_DATA, undo_data), (&SET_ROUNDS, rounds)];
+        Ok(Self { together, behind })
+    }
+
+    /// What there is to carry out together, if that is all that the batch writes, with how many of them must hit all their rows.
+    #[cfg(feature = "postgres")]
+    pub(super) fn all(self, writes: &RunWrites) -> Option<(Vec<(&'static RowStatement, Rows)>, usize)> {
+        if !writes.outcomes.is_empty() || !writes.freed.is_empty() || self.behind.iter().any(|(_, rows)| !rows.is_empty()) {
+            return None;
+        }
+        let checked = self.together[..CHECKED].iter().filter(|(_, rows)| !rows.is_empty()).count();
+        Some((self.together.into_iter().filter(|(_, rows)| !rows.is_empty()).collect(), checked))
     }
 }
 
 /// Writes everything, if what was seen is still so; else [`Failure::Raced`].
 pub(super) async fn write(tx: &mut RowTx, seen: &Seen, writes: &RunWrites, at: Timestamp) -> Result<(), Failure> {
-    let Statements { together, wanted, behind } = Statements::of(seen, writes)?;
-    let [grown, changed, steps, ..] = tx.execute_together(together).await?;
-    if [grown, changed, steps] != wanted {
+    let Statements { together, behind } = Statements::of(seen, writes)?;
+    let wanted = together.each_ref().map(|(_, rows)| rows.len() as u64);
+    let touched = tx.execute_together(together).await?;
+    if touched[..CHECKED] != wanted[..CHECKED] {
         return Err(Failure::Raced);
     }
     for (statement, rows) in behind {
@@ -242,7 +273,7 @@ fn run_rows(seen: &Seen, runs: &[Run]) -> Result<(Rows, Rows), Failure> {
 
 struct StepRows {
     changed: Rows,
-    outputs: Rows,
+    finished: Rows,
     handles: Rows,
     undo_data: Rows,
     rounds: Rows,
@@ -251,14 +282,11 @@ struct StepRows {
 /// An output, handle or data for an undo is not read with its step, so one that is missing here was not touched, but for the handle
 /// of an attempt before the one that this batch began: it is dropped.
 fn step_rows(seen: &Seen, steps: &[Step]) -> Result<StepRows, Failure> {
-    let (mut changed, mut outputs, mut handles) = (Rows::default(), Rows::default(), Rows::default());
+    let (mut changed, mut finished, mut handles) = (Rows::default(), Rows::default(), Rows::default());
     let (mut undo_data, mut rounds) = (Rows::default(), Rows::default());
     for step in steps {
         let before = seen.steps.get(&(step.run_id, step.index)).ok_or(Failure::Raced)?;
         let (run, index) = (Cell::from(step.run_id.uuid()), Cell::from(i64::from(step.index.get())));
-        if let Some(output) = &step.output {
-            outputs.push([run.clone(), index.clone(), json(output).into()]);
-        }
         if step.handle.is_some() || (before.has_handle && before.attempt != step.attempt) {
             handles.push([run.clone(), index.clone(), step.handle.as_ref().map(json).into()]);
         }
@@ -269,7 +297,7 @@ fn step_rows(seen: &Seen, steps: &[Step]) -> Result<StepRows, Failure> {
             let undo_from = step.undo_from.map(|state| state.as_str().to_owned());
             rounds.push([run.clone(), index.clone(), i64::from(step.attempts_before).into(), undo_from.into()]);
         }
-        changed.push([
+        let cells = [
             run,
             index,
             before.state.as_str().into(),
@@ -282,9 +310,13 @@ fn step_rows(seen: &Seen, steps: &[Step]) -> Result<StepRows, Failure> {
             maybe_micros(step.next_attempt_at).into(),
             maybe_micros(step.deadline_at).into(),
             i64::from(step.reported).into(),
-        ]);
+        ];
+        match &step.output {
+            None => changed.push(cells),
+            Some(output) => finished.push_longer(cells, json(output).into()),
+        }
     }
-    Ok(StepRows { changed, outputs, handles, undo_data, rounds })
+    Ok(StepRows { changed, finished, handles, undo_data, rounds })
 }
 
 /// The row of a new step.
