@@ -48,6 +48,7 @@ pub(crate) static KEEP: RowStatement = RowStatement::insert(
 
 /// Keeps an entry in the transaction of what it records.
 pub(crate) async fn keep(tx: &WriteTx, entry: Model) -> Result<(), Failure> {
+    tx.prove_by(entry.id);
     Entity::insert(entry.into_active_model()).exec_without_returning(&**tx).await?;
     Ok(())
 }

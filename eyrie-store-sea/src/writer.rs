@@ -3,7 +3,7 @@
 use std::{future::Future, ops::Deref};
 
 use eyrie_core::{Result, Timestamp};
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, prelude::Uuid};
 
 #[cfg(feature = "postgres")]
 use crate::postgres::{Ending, PostgresWriter};
@@ -106,6 +106,17 @@ impl WriteTx {
             Held::Turn(_) => now(),
             #[cfg(feature = "postgres")]
             Held::Ending(ending) => ending.now(),
+        }
+    }
+
+    /// The transaction keeps this audit entry, by which its end can be told when its commit gets no answer.
+    pub(crate) fn prove_by(&self, entry: Uuid) {
+        match &self.held {
+            Held::Turn(_) => {
+                let _ = entry;
+            }
+            #[cfg(feature = "postgres")]
+            Held::Ending(ending) => ending.prove_by(entry),
         }
     }
 

@@ -2,13 +2,14 @@
 
 use std::{
     future::Future,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 
 use eyrie_core::{Error, ErrorKind, Timestamp, clock::from_micros};
 use sea_orm::{
     ConnectionTrait, SqlxPostgresConnector, Statement, TransactionOptions, TransactionTrait,
+    prelude::Uuid,
     sqlx::{self, PgPool},
 };
 use tokio::runtime::Handle;
@@ -44,6 +45,7 @@ pub(crate) struct PostgresWriter {
 pub(crate) struct Ending {
     writer: PostgresWriter,
     xact: String,
+    proof: OnceLock<Uuid>,
     now: Timestamp,
 }
 
@@ -144,20 +146,29 @@ impl PostgresWriter {
         self.write.close().await;
     }
 
-    /// How the transaction ended, as the server remembers it. None: it is not known.
-    async fn outcome(&self, xact: &str) -> Option<bool> {
+    /// How the transaction ended. None: it is not known.
+    ///
+    /// A server that lost its memory gives the ids of transactions that it lost to others. So an id whose transaction is said to have
+    /// failed did fail, and one that is said to be committed may be another's: `proof` is an audit entry that was kept with it.
+    async fn outcome(&self, xact: &str, proof: Option<Uuid>) -> Option<bool> {
         let begun = Instant::now();
         let mut pause = Duration::from_millis(10);
         while begun.elapsed() < self.patience {
             let status: Result<Option<String>, _> =
                 sqlx::query_scalar("SELECT pg_xact_status($1::text::xid8)").bind(xact).fetch_one(&self.engine).await;
             match status.as_ref().map(Option::as_deref) {
-                Ok(Some("committed")) => return Some(true),
                 Ok(Some("aborted")) => return Some(false),
+                Ok(Some("committed")) => {
+                    let kept = "SELECT EXISTS (SELECT 1 FROM audit_entries WHERE id = $1)";
+                    if let Ok(is_kept) = sqlx::query_scalar::<_, bool>(kept).bind(proof?).fetch_one(&self.engine).await {
+                        return Some(is_kept);
+                    }
+                }
                 // Too old to be remembered: it ended long ago, and nobody waits so long.
                 Ok(None) => return None,
-                Ok(Some(_)) | Err(_) => tokio::time::sleep(pause).await,
+                Ok(Some(_)) | Err(_) => {}
             }
+            tokio::time::sleep(pause).await;
             pause = (pause * 2).min(Duration::from_millis(500));
         }
         None
@@ -168,7 +179,12 @@ impl Ending {
     /// Of the transaction with that id, begun at that time of the database's, in microseconds since 1970.
     pub(super) fn new(writer: PostgresWriter, micros: i64, xact: String) -> Self {
         writer.clock.heard(micros);
-        Self { writer, xact, now: from_micros(micros) }
+        Self { writer, xact, proof: OnceLock::new(), now: from_micros(micros) }
+    }
+
+    /// The transaction keeps this audit entry: where it is found, the transaction took effect.
+    pub(crate) fn prove_by(&self, entry: Uuid) {
+        self.proof.get_or_init(|| entry);
     }
 
     /// The database's time when the transaction began.
@@ -176,16 +192,19 @@ impl Ending {
         self.now
     }
 
-    /// Takes the answer to a commit. When there was none, it asks the server what became of the transaction.
+    /// Takes the answer to a commit. When there was none, it asks the server what became of the transaction. Of what the engine writes
+    /// only a failure can be found out that way; it asks for the rest again, under the same ids.
     pub(crate) async fn of(self, done: Result<(), Failure>) -> Result<(), Failure> {
         let done = match done {
-            Err(failure @ Failure::Commit(_)) if failure.is_without_answer() => match self.writer.outcome(&self.xact).await {
-                Some(true) => Ok(()),
-                Some(false) => {
-                    Err(Error::new(ErrorKind::Unavailable, "write", "the server went away before the commit took effect").into())
+            Err(failure @ Failure::Commit(_)) if failure.is_without_answer() => {
+                match self.writer.outcome(&self.xact, self.proof.get().copied()).await {
+                    Some(true) => Ok(()),
+                    Some(false) => {
+                        Err(Error::new(ErrorKind::Unavailable, "write", "the server went away before the commit took effect").into())
+                    }
+                    None => Err(failure),
                 }
-                None => Err(failure),
-            },
+            }
             done => done,
         };
         if done.is_ok() {
