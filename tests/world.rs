@@ -12,6 +12,7 @@ use eyrie_core::{
     store::Store,
 };
 use eyrie_store_sea::SeaStore;
+use sea_orm::{ConnectionTrait, Database, DatabaseConnection, Statement, TryGetable};
 
 use crate::{
     actions::{Blocking, Chatty, Deaf, Echo, Flaky, Gate, Ledger, Panicking, Sum},
@@ -53,6 +54,39 @@ impl Ground {
             Some(url) => Arc::new(SeaStore::open(url).await.expect("the store opens")),
         };
         Self { store, dir, url }
+    }
+
+    /// The same data, reached through another store.
+    pub fn through(&self, store: impl Store) -> Self {
+        Self { store: Arc::new(store), ..self.clone() }
+    }
+
+    /// The database, for tables beside the store's.
+    async fn database(&self) -> DatabaseConnection {
+        Database::connect(self.url.as_deref().expect("a database")).await.expect("the database answers")
+    }
+
+    /// Carries out statements in the store's database.
+    pub async fn sql(&self, statements: &str) {
+        let db = self.database().await;
+        db.execute_unprepared(statements).await.expect("the statements are carried out");
+        db.close().await.expect("the connection closes");
+    }
+
+    /// The first column of what the query finds in the store's database.
+    pub async fn column<T: TryGetable>(&self, query: &str) -> Vec<T> {
+        let db = self.database().await;
+        let rows = db.query_all_raw(Statement::from_string(db.get_database_backend(), query)).await.expect("the query is carried out");
+        let column = rows.iter().map(|row| row.try_get_by_index(0).expect("a value")).collect();
+        db.close().await.expect("the connection closes");
+        column
+    }
+
+    /// The one number that the query finds in the store's database.
+    pub async fn number(&self, query: &str) -> i64 {
+        let numbers = self.column(query).await;
+        assert_eq!(numbers.len(), 1, "{query}");
+        numbers[0]
     }
 
     /// The same data as another process would see it.
@@ -101,8 +135,13 @@ pub struct World {
 impl World {
     /// A platform with all test actions on the ground.
     pub async fn on(ground: &Ground, options: WorkerOptions) -> Self {
+        Self::with(ground, options, |builder| builder).await
+    }
+
+    /// The same with what the test adds.
+    pub async fn with(ground: &Ground, options: WorkerOptions, add: impl FnOnce(EyrieBuilder) -> EyrieBuilder) -> Self {
         let (gate, ledger) = (Gate::default(), Ledger::default());
-        Self::built(builder(ground, gate.clone(), ledger.clone()).worker(options), gate, ledger, ground.clone()).await
+        Self::built(add(builder(ground, gate.clone(), ledger.clone()).worker(options)), gate, ledger, ground.clone()).await
     }
 
     /// A platform without a worker.

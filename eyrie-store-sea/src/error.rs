@@ -21,6 +21,9 @@ pub enum Failure {
     /// A stored value is not what it should be.
     #[error("stored data is not valid")]
     Stored(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// A step's statements made the whole transaction fail: found out too late to do without them alone.
+    #[error("{0}")]
+    Spoilt(String),
     /// What was read had changed by the time it was to be written.
     #[error("the rows changed in between")]
     Raced,
@@ -87,6 +90,14 @@ impl Failure {
         matches!(self, Self::Statement(error) if Fault::of(error) == Fault::Reference)
     }
 
+    /// A commit that a broken reference kept from happening was spoilt by whoever may write to other tables in its transaction.
+    pub(crate) fn on_reference_spoilt(self) -> Self {
+        match self {
+            Self::Commit(cause) if Fault::of(&cause) == Fault::Reference => Self::Spoilt(cause.to_string()),
+            failure => failure,
+        }
+    }
+
     /// Whether the same write can be tried again because somebody else held the database.
     pub(crate) fn is_busy(&self) -> bool {
         matches!(self, Self::Statement(error) if Fault::of(error) == Fault::Busy)
@@ -103,6 +114,7 @@ impl Failure {
         let say = |kind, message: &str| Error::new(kind, operation, message);
         match self {
             Self::Refused(error) => error,
+            Self::Spoilt(message) => say(ErrorKind::Conflict, &message),
             Self::Raced => say(ErrorKind::Conflict, "the rows kept changing while they were written"),
             Self::Stored(source) => say(ErrorKind::Corrupt, "stored data cannot be read back").with_source(source),
             Self::Statement(error) => {

@@ -37,6 +37,7 @@ pub mod resumption;
 pub mod retention;
 pub mod schedules;
 pub mod services;
+pub mod statements;
 pub mod tokens;
 pub mod transitions;
 pub mod undo;
@@ -126,6 +127,9 @@ where
         reports {
             oldest_unfinished_of_the_name, expected_names, unfinished_ones_end_with_their_parent, report_ids,
             report_ids_are_the_runs_own, attempts_stay_apart, without_a_parent,
+        }
+        statements {
+            carried_out_or_refused, failing_among_others,
         }
         events {
             run_events, feed, feed_beside_writers,

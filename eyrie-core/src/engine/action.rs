@@ -13,12 +13,12 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    engine::{log_writer::LogWriter, progress::ProgressGate, recorder::Recorder},
+    engine::{log_writer::LogWriter, progress::ProgressGate, recorder::Recorder, transactional::Tray},
     error::{Invalid, Result},
     id::{DeploymentId, ProjectId, RunId},
     model::{Deployment, PrincipalRef, RetentionPolicy, RunKind, StepIndex},
     name::{Origin, StepName},
-    store::{Change, Command, Fence, RecordError, StepReport},
+    store::{Change, Command, Fence, RecordError, Statement, StepReport},
 };
 
 /// What a step produced: kept with the step and given to the steps that need it.
@@ -121,6 +121,12 @@ pub trait Action: Debug + Send + Sync + 'static {
         Err(ActionError::permanent("the action has no undo"))
     }
 
+    /// Whether its bodies may hand over statements with [`commit_with`](ActionContext::commit_with). Plans with such an action are
+    /// refused where the store carries out none.
+    fn is_transactional(&self) -> bool {
+        false
+    }
+
     /// Finds out whether a body that was interrupted did its work. Asked for steps whose crash policy is `probe`.
     async fn probe(&self, _cx: ActionContext) -> Probed {
         Probed::Unknown
@@ -206,6 +212,7 @@ pub struct ActionContext {
     pub(super) outputs: Arc<BTreeMap<StepName, Value>>,
     pub(super) undoing: Option<Undoing>,
     pub(super) undo_data: UndoData,
+    pub(super) tray: Tray,
     pub(super) cancel: CancellationToken,
     pub(super) fence: Fence,
     pub(super) recorder: Recorder,
@@ -345,6 +352,54 @@ impl ActionContext {
             }
             answer
         }
+    }
+
+    /// Hands over statements that are carried out in the very transaction that records this attempt's success: both take effect, or
+    /// neither does, whatever crashes. They are carried out once, when the body has ended with `Ok`, behind those handed over before;
+    /// those of a body that fails, is killed or loses its lease never are. Until then the step (or its undo) has not succeeded.
+    ///
+    /// ```
+    /// use async_trait::async_trait;
+    /// use eyrie_core::engine::{Action, ActionContext, ActionError, Output};
+    /// use eyrie_core::store::Statement;
+    ///
+    /// /// Takes seats from a flight, in a table of the program's own.
+    /// #[derive(Debug)]
+    /// struct Book;
+    ///
+    /// #[async_trait]
+    /// impl Action for Book {
+    ///     fn is_transactional(&self) -> bool {
+    ///         true
+    ///     }
+    ///
+    ///     async fn run(&self, cx: ActionContext) -> Result<Option<Output>, ActionError> {
+    ///         let take = "UPDATE flights SET free = free - $1 WHERE id = $2 AND free >= $1";
+    ///         let note = "INSERT INTO bookings (run, seats) VALUES ($1, $2)";
+    ///         cx.commit_with([
+    ///             Statement::new(take)?.bind(2_i64).bind("LX 8").touching(1),
+    ///             Statement::new(note)?.bind(cx.run().id.to_string()).bind(2_i64),
+    ///         ])?;
+    ///         Ok(None)
+    ///     }
+    /// }
+    /// # let _ = Book.is_transactional();
+    /// ```
+    ///
+    /// The statements are written for the database that the store is kept in, and touch tables of the program's own beside Eyrie's.
+    /// What they find is not given back. When one fails, none of them leaves anything, the step has failed with the database's
+    /// message (without the values of the parameters), and is tried again if it has attempts left. They hold up everybody else's
+    /// transitions while they are carried out, so they should be few and quick: they are ended after two seconds.
+    ///
+    /// Enforced: that they neither end the transaction nor touch Eyrie's tables, also through triggers and foreign keys (on
+    /// PostgreSQL by the server's own counters, unless its administrator has turned `track_counts` off); in SQLite that they do not
+    /// change the schema. Trusted: that functions which they call do nothing else that outlives a transaction.
+    ///
+    /// # Errors
+    /// Permanent ones, for an action that does not say that it [is transactional](Action::is_transactional), and for more than
+    /// [`MAX_STATEMENTS`](crate::store::MAX_STATEMENTS) or [`MAX_STATEMENT_BYTES`](crate::store::MAX_STATEMENT_BYTES): none is taken.
+    pub fn commit_with(&self, statements: impl IntoIterator<Item = Statement>) -> Result<(), ActionError> {
+        self.tray.add(statements)
     }
 
     /// Appends text to the run's log. Waits when the log cannot be written fast enough.

@@ -8,6 +8,7 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use crate::{
     engine::{Output, action::ActionError},
     model::StepIndex,
+    store::Statements,
 };
 
 /// The signals that a body's watcher listens to.
@@ -31,10 +32,18 @@ pub(super) struct BodyEnd {
     pub how: How,
 }
 
+/// What a body that ended well leaves.
+#[derive(Debug)]
+pub(super) struct Done {
+    pub output: Option<Output>,
+    /// What is to be carried out with the record of its end.
+    pub statements: Statements,
+}
+
 /// How it ended.
 #[derive(Debug)]
 pub(super) enum How {
-    Succeeded(Option<Output>),
+    Succeeded(Done),
     Failed(ActionError),
     TimedOut(Duration),
     Cancelled(String),
@@ -58,7 +67,7 @@ pub(super) struct Body {
     pub step: StepIndex,
     pub attempt: u32,
     /// Nobody can settle a body that nobody watches: it ends with its watcher.
-    pub task: AbortOnDropHandle<Result<Option<Output>, ActionError>>,
+    pub task: AbortOnDropHandle<Result<Done, ActionError>>,
     /// Tells the body to stop.
     pub token: CancellationToken,
     pub time_limit: Option<Duration>,
@@ -90,7 +99,7 @@ pub(super) async fn watch(body: Body, signals: Arc<Signals>) -> BodyEnd {
     };
     let how = match (result, told) {
         (_, Told::Lost) => How::Lost,
-        (Ok(Ok(output)), _) => How::Succeeded(output),
+        (Ok(Ok(done)), _) => How::Succeeded(done),
         (Ok(Err(error)), Told::Nothing) => How::Failed(error),
         (Ok(Err(_)), Told::TimeOut) => How::TimedOut(time_limit.unwrap_or_default()),
         (Ok(Err(error)), Told::Cancel) => How::Cancelled(error.to_string()),

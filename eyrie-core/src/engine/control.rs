@@ -105,7 +105,7 @@ impl Engine {
         let patience = worker.as_ref().map_or(Duration::from_secs(5), |worker| worker.lease / 2);
         let (recorder, record) = Recorder::new(Arc::clone(&store), hub.clone(), patience);
         let (log, write_log) = LogWriter::new(Arc::clone(&store), worker.as_ref().map(|worker| worker.max_log).unwrap_or_default());
-        let registry = Arc::new(registry);
+        let registry = Arc::new(registry.over(store.capabilities()));
         let [draining, stop, halt, idle] = std::array::from_fn(|_| CancellationToken::new());
         let shutdown_grace = worker.as_ref().map_or(Duration::ZERO, |worker| worker.shutdown_grace);
         let prune = worker.as_ref().and_then(|options| Some((options.prune_every?, options.lease))).map(|(every, margin)| Pruner {

@@ -21,6 +21,7 @@ use crate::{
         plan_cache::PlanCache,
         progress::ProgressGate,
         recorder::Recorder,
+        transactional::{Tray, done},
     },
     model::{Plan, Run, RunState, StepIndex, StepStart, StepState, StopPolicy},
     random,
@@ -163,11 +164,7 @@ impl Driver {
             let end = self.end_after(&settle);
             let start = self.startable_with(end.as_ref());
             if !settle.is_empty() || !start.is_empty() || end.is_some() {
-                for settle in &settle {
-                    if let Some(gate) = self.gates.remove(&settle.step) {
-                        gate.flush();
-                    }
-                }
+                settle.iter().for_each(|settle| self.flush_progress(settle.step));
                 let handed_back = matches!(end, Some(End::HandBack));
                 let is_undo = self.state == RunState::Undoing || matches!(end, Some(End::Undo { .. }));
                 let recorded = self.record(Change::Advance { settle, start: start.clone(), end }).await?;
@@ -183,7 +180,15 @@ impl Driver {
                     continue;
                 }
             }
-            ended = self.wait().await?;
+            let just_ended = self.wait().await?;
+            ended = self.transact(just_ended).await?;
+        }
+    }
+
+    /// What a body said last is recorded before its end is.
+    pub(super) fn flush_progress(&mut self, step: StepIndex) {
+        if let Some(gate) = self.gates.remove(&step) {
+            gate.flush();
         }
     }
 
@@ -282,7 +287,7 @@ impl Driver {
         let mut settle = Vec::with_capacity(ended.len());
         for BodyEnd { step, attempt, how } in ended {
             let (how, message) = match how {
-                How::Succeeded(output) => (Settlement::Succeeded { output }, String::new()),
+                How::Succeeded(done) => (Settlement::Succeeded { output: done.output }, String::new()),
                 How::Cancelled(message) => (Settlement::Cancelled, message),
                 How::Interrupted(message) => (Settlement::Interrupted, message),
                 How::Failed(error) => (self.retry_or_fail(step, attempt, error.is_permanent()), error.to_string()),
@@ -392,7 +397,13 @@ impl Driver {
     }
 
     pub(super) async fn record(&mut self, change: Change) -> Result<Recorded, Left> {
-        match self.shared.recorder.record(Command::fenced(self.info.id, self.fence, change)).await {
+        let answer = self.shared.recorder.record(Command::fenced(self.info.id, self.fence, change)).await;
+        self.recorded(answer)
+    }
+
+    /// Takes the recorder's answer to a command of this driver's.
+    pub(super) fn recorded(&mut self, answer: Result<Recorded, RecordError>) -> Result<Recorded, Left> {
+        match answer {
             Ok(recorded) => {
                 self.state = recorded.run_state;
                 match self.state {
@@ -441,10 +452,17 @@ impl Driver {
                 self.bodies.spawn(std::future::ready(BodyEnd { step, attempt, how }));
                 continue;
             };
+            if let Some(error) = self.unfit(&*action) {
+                let (step, how) = (start.index, How::Failed(error));
+                self.bodies.spawn(std::future::ready(BodyEnd { step, attempt, how }));
+                continue;
+            }
             let token = CancellationToken::new();
-            let cx = self.context(start.index, attempt, token.clone());
+            let tray = Tray::of(&*action);
+            let cx = ActionContext { tray: tray.clone(), ..self.context(start.index, attempt, token.clone()) };
             let span = tracing::info_span!(parent: &tracing::Span::current(), "step", step = %start.index, name = %planned.name, attempt);
-            let task = AbortOnDropHandle::new(self.shared.bodies.spawn(async move { action.run(cx).await }.instrument(span)));
+            let body = done(async move { action.run(cx).await }, tray);
+            let task = AbortOnDropHandle::new(self.shared.bodies.spawn(body.instrument(span)));
             let time_limit = start.timeout_ms.map(Duration::from_millis);
             let body = Body { step: start.index, attempt, task, token, time_limit };
             self.bodies.spawn(watch(body, Arc::clone(&self.body_signals)));
@@ -464,6 +482,7 @@ impl Driver {
             outputs: Arc::new(self.board.outputs(&self.plan, step)),
             undoing: None,
             undo_data: Arc::clone(self.undo_data.entry(step).or_default()),
+            tray: Tray::default(),
             cancel,
             fence: self.fence,
             recorder: self.shared.recorder.clone(),

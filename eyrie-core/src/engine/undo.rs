@@ -8,9 +8,10 @@ use tracing::Instrument;
 
 use crate::{
     engine::{
-        Reclaimed, UndoOutcome, Undoing,
+        ActionContext, Reclaimed, UndoOutcome, Undoing,
         body::{Body, BodyEnd, How, watch},
         driver::{Driver, Left},
+        transactional::{Tray, done},
     },
     model::{Step, StepStart},
     store::{Change, End, Settle, Settlement},
@@ -70,8 +71,13 @@ impl Driver {
                 planned.undo_action().as_str()
             ));
         };
+        if let Some(error) = self.unfit(&*action) {
+            self.bodies.spawn(std::future::ready(BodyEnd { step, attempt, how: How::Failed(error) }));
+            return Ok(());
+        }
         let token = CancellationToken::new();
-        let mut cx = self.context(step, attempt, token.clone());
+        let tray = Tray::of(&*action);
+        let mut cx = ActionContext { tray: tray.clone(), ..self.context(step, attempt, token.clone()) };
         let outcome = self.board.undone_outcome(step).map_or(UndoOutcome::Unknown, UndoOutcome::Succeeded);
         cx.undoing = Some(Undoing { outcome, data: cx.saved_undo() });
         let span = tracing::info_span!(parent: &tracing::Span::current(), "undo", step = %step, name = %planned.name, attempt);
@@ -79,7 +85,7 @@ impl Driver {
             let undone = if own { action.undo(cx).await } else { action.run(cx).await.map(drop) };
             undone.map(|()| None)
         };
-        let task = AbortOnDropHandle::new(self.shared.bodies.spawn(undo.instrument(span)));
+        let task = AbortOnDropHandle::new(self.shared.bodies.spawn(done(undo, tray).instrument(span)));
         let time_limit = start.timeout_ms.map(Duration::from_millis);
         let body = Body { step, attempt, task, token, time_limit };
         self.bodies.spawn(watch(body, std::sync::Arc::clone(&self.body_signals)));

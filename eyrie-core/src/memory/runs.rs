@@ -14,7 +14,8 @@ use crate::{
     id::{DeploymentId, RunId, WorkerId},
     model::{Plan, PlanHash, Run, RunState, Step},
     store::{
-        Claim, Command, Enqueue, Enqueued, Needs, Page, PageRequest, Poll, RecordError, Recorded, RunBatch, RunFilter, RunStore, RunView,
+        Capabilities, Claim, Command, Enqueue, Enqueued, Needs, Page, PageRequest, Poll, RecordError, Recorded, RunBatch, RunFilter,
+        RunStore, RunView,
     },
 };
 
@@ -85,7 +86,11 @@ impl State {
     fn carry_out(&mut self, commands: &[Command], now: Timestamp) -> Vec<Result<Recorded, RecordError>> {
         let views = self.views(&Needs::of(commands));
         let mut batch = RunBatch::new(views.into_values(), now);
-        let answers = commands.iter().map(|command| batch.apply(command)).collect();
+        let answer = |command: &Command| match batch.statements(command) {
+            Some(_) => Err(RecordError::Statement("the store in memory carries out no statements".to_owned())),
+            None => batch.apply(command),
+        };
+        let answers = commands.iter().map(answer).collect();
         let writes = batch.finish();
         for run in writes.runs {
             self.put_run(run);
@@ -153,6 +158,10 @@ impl RunStore for MemoryStore {
     async fn claim(&self, worker: WorkerId, limit: u32) -> Result<Vec<Claim>> {
         let mut state = self.state();
         state.claim(worker, limit, self.now())
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::default()
     }
 
     async fn record(&self, commands: &[Command]) -> Result<Vec<Result<Recorded, RecordError>>> {

@@ -10,6 +10,7 @@ use crate::{
     id::{CommandId, RunId, WorkerId},
     model::{AuditEntry, PlannedRelease, ReportedState, RunEvent, RunState, StepIndex, StepStart},
     name::StepName,
+    store::Statements,
 };
 
 /// One change to one run.
@@ -64,6 +65,18 @@ pub enum Change {
         start: Vec<StepStart>,
         /// What becomes of the run.
         end: Option<End>,
+    },
+    /// Settle a step whose body (its own, or that of its undo) has succeeded, and carry out what it handed over, in one transaction. A
+    /// store that cannot refuses it.
+    Transact {
+        /// The step.
+        step: StepIndex,
+        /// The attempt that ended; another attempt's end is refused.
+        attempt: u32,
+        /// What it produced. An undo produces nothing.
+        output: Option<Value>,
+        /// What to carry out.
+        statements: Statements,
     },
     /// A running step reports one of its own steps.
     Report(StepReport),
@@ -272,6 +285,9 @@ pub enum RecordError {
     /// A bound was reached.
     #[error("{0}")]
     Limit(String),
+    /// The statements of a step could not be carried out: which, and the database's message.
+    #[error("{0}")]
+    Statement(String),
     /// The store failed, and went on failing; the change was not made, or it is not known whether it was.
     #[error("{0}")]
     Store(Arc<Error>),
@@ -283,6 +299,7 @@ impl From<RecordError> for Error {
             RecordError::LeaseLost { .. } => Self::new(ErrorKind::Conflict, "record", error.to_string()),
             RecordError::Moved(transition) => transition.into(),
             RecordError::Missing(what) => Self::not_found(what),
+            RecordError::Statement(message) => Self::new(ErrorKind::Conflict, "record", message),
             RecordError::Limit(message) => Self::new(ErrorKind::LimitExceeded, "record", message),
             RecordError::Store(error) => Self::new(error.kind(), "record", error.to_string()).with_source(error),
         }

@@ -57,6 +57,10 @@ impl<'a> Draft<'a> {
     pub(super) fn make(&mut self, change: &Change) -> Result<(), RecordError> {
         match change {
             Change::Advance { settle, start, end } => self.settle_and_start(settle, start, end.as_ref())?,
+            Change::Transact { step, attempt, output, .. } => {
+                let how = Settlement::Succeeded { output: output.clone() };
+                self.settle(&Settle { step: *step, attempt: *attempt, how, message: String::new() })?;
+            }
             Change::Report(report) => self.report(report)?,
             Change::Expect { parent, names } => self.expect(*parent, names)?,
             Change::Progress { step, message } => self.progress(*step, message)?,

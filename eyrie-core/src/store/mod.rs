@@ -11,6 +11,7 @@
 //! [`conformance`](crate::conformance) holds the suite that every implementation passes.
 
 mod audit;
+mod capability;
 mod command;
 mod deployment;
 mod draft;
@@ -28,6 +29,7 @@ mod retention;
 mod run;
 mod schedule;
 mod service;
+mod statement;
 mod token;
 mod user;
 mod worker;
@@ -35,6 +37,7 @@ mod worker;
 use std::fmt::Debug;
 
 pub use audit::{AuditFilter, AuditStore};
+pub use capability::Capabilities;
 pub use command::{Change, Command, End, Fence, RecordError, Recorded, Settle, Settlement, StepReport};
 pub use deployment::{DeploymentFilter, DeploymentStore};
 pub use draft::{MAX_REPORTED_STEPS, MAX_UNDO_DATA, claim};
@@ -52,6 +55,7 @@ pub use retention::{ForgetRule, Pruning, RetentionStore};
 pub use run::{Claim, Enqueue, Enqueued, Poll, RequestKey, RunFilter, RunStore};
 pub use schedule::{DueSchedules, Fire, ScheduleFilter, ScheduleStore};
 pub use service::ServiceStore;
+pub use statement::{MAX_STATEMENT_BYTES, MAX_STATEMENTS, Parameter, Statement, Statements};
 pub use token::TokenStore;
 pub use user::{NewUserRule, UserStore};
 pub use worker::{WorkerLease, WorkerStore};

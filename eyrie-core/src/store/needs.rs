@@ -52,6 +52,10 @@ impl Needs {
                         needs.unfinished.insert(run);
                     }
                 }
+                Change::Transact { step, .. } => {
+                    needs.steps.insert((run, *step));
+                    needs.unfinished_reports.insert(run);
+                }
                 Change::Report(report) => {
                     match report.parent {
                         Some(parent) => drop(needs.steps.insert((run, parent))),

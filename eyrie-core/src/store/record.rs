@@ -2,7 +2,8 @@
 //!
 //! A store that carries out a batch of commands
 //! 1. asks [`Needs::of`] what it must read, and reads it under the runs' row locks;
-//! 2. hands each command to [`RunBatch::apply`], which changes what was read or refuses and leaves it as it was;
+//! 2. hands each command to [`RunBatch::apply`], which changes what was read or refuses and leaves it as it was; before that it carries
+//!    out what [`RunBatch::statements`] returns, or refuses the command in its place when it cannot;
 //! 3. writes what [`RunBatch::finish`] returns, in the same transaction.
 
 use std::{
@@ -14,7 +15,7 @@ use crate::{
     clock::Timestamp,
     id::{CommandId, DeploymentId, RunId},
     model::{AuditEntry, Release, Run, RunEvent, RunEventBody, RunKind, Step, StepIndex, StepState},
-    store::{Change, Command, RecordError, Recorded, draft::Draft},
+    store::{Change, Command, RecordError, Recorded, Statements, draft::Draft},
 };
 
 /// What was read of one run.
@@ -114,30 +115,45 @@ impl RunBatch {
         }
     }
 
-    /// Carries out one command, or refuses it and changes nothing.
-    ///
-    /// # Errors
-    /// Why it was refused.
-    pub fn apply(&mut self, command: &Command) -> Result<Recorded, RecordError> {
-        let id = command.run_id;
-        let view = self.views.get(&id).ok_or(RecordError::Missing("run"))?;
+    /// What must be carried out before this command, the next one, is applied: the statements of a step that will be recorded by it.
+    /// None for a command that would be refused, or that took effect before.
+    #[must_use]
+    pub fn statements<'c>(&self, command: &'c Command) -> Option<&'c Statements> {
+        let Change::Transact { statements, .. } = &command.change else { return None };
+        matches!(self.judge(command), Ok(Ok(_))).then_some(statements)
+    }
+
+    /// The command's changes, or what it did when it took effect before.
+    fn judge(&self, command: &Command) -> Result<Result<Draft<'_>, Recorded>, RecordError> {
+        let view = self.views.get(&command.run_id).ok_or(RecordError::Missing("run"))?;
         if let Some(events) = view.written.get(&command.id) {
-            return Ok(already_done(view, events.clone()));
+            return Ok(Err(already_done(view, events.clone())));
         }
         if let Some(fence) = command.fence
             && (view.run.worker_id != Some(fence.worker) || view.run.epoch != fence.epoch)
         {
             return Err(RecordError::LeaseLost { current: view.run.epoch });
         }
-        let mut report_id = None;
-        let mut draft = Draft::of(view, self.now);
-        if let Change::Report(report) = &command.change {
-            report_id.clone_from(&report.report_id);
-            if report_id.as_ref().is_some_and(|id| view.report_ids.contains(id)) {
-                return Ok(already_done(view, Vec::new()));
-            }
+        if report_id(command).is_some_and(|id| view.report_ids.contains(id)) {
+            return Ok(Err(already_done(view, Vec::new())));
         }
+        let mut draft = Draft::of(view, self.now);
         draft.make(&command.change)?;
+        Ok(Ok(draft))
+    }
+
+    /// Carries out one command, or refuses it and changes nothing. Of a step's [`statements`](Self::statements) it takes for granted
+    /// that they were carried out.
+    ///
+    /// # Errors
+    /// Why it was refused.
+    pub fn apply(&mut self, command: &Command) -> Result<Recorded, RecordError> {
+        let id = command.run_id;
+        let draft = match self.judge(command)? {
+            Ok(draft) => draft,
+            Err(done) => return Ok(done),
+        };
+        let report_id = report_id(command).cloned();
         let Draft { run, steps, new_steps, events, started, outcome, freed, .. } = draft;
         let run_state = run.state;
         let events: Vec<_> = events.into_iter().map(Arc::new).collect();
@@ -178,6 +194,13 @@ impl RunBatch {
         let new_steps = take(&self.new_steps);
         let runs = views.into_values().map(|view| view.run).filter(|run| self.changed_runs.contains(&run.id)).collect();
         RunWrites { runs, steps, new_steps, events: self.events, freed: self.freed, outcomes: self.outcomes, audit: self.audit }
+    }
+}
+
+fn report_id(command: &Command) -> Option<&String> {
+    match &command.change {
+        Change::Report(report) => report.report_id.as_ref(),
+        _ => None,
     }
 }
 

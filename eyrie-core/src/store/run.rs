@@ -8,7 +8,7 @@ use crate::{
     error::Result,
     id::{DeploymentId, ProjectId, RunId, ServiceId, WorkerId},
     model::{AuditEntry, Plan, PlanHash, Run, Step},
-    store::{Command, Page, PageRequest, RecordError, Recorded},
+    store::{Capabilities, Command, Page, PageRequest, RecordError, Recorded},
 };
 
 /// A run to be queued.
@@ -107,6 +107,8 @@ pub trait RunStore {
     /// their projects as [`fair_shares`](crate::store::fair_shares) says, the oldest of each; all in the order of their queueing.
     /// At most one run of a deployment is held at any time. The worker's own lease must be valid (`NotFound`).
     async fn claim(&self, worker: WorkerId, limit: u32) -> Result<Vec<Claim>>;
+    /// What the store can do beyond what every store does.
+    fn capabilities(&self) -> Capabilities;
     /// Carries out the commands in order, in one transaction. One that is refused leaves no trace and does not touch the others.
     ///
     /// # Errors

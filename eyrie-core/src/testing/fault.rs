@@ -88,10 +88,14 @@ impl Call {
 
     pub(super) fn look_at(&mut self, commands: &[Command]) {
         for command in commands {
-            if let Change::Advance { settle, start, end } = &command.change {
-                self.starts |= !start.is_empty();
-                self.finishes |= !settle.is_empty() || end.is_some();
-                self.undoes |= matches!(end, Some(End::Undo { .. } | End::UndoSucceed | End::UndoFail { .. }));
+            match &command.change {
+                Change::Advance { settle, start, end } => {
+                    self.starts |= !start.is_empty();
+                    self.finishes |= !settle.is_empty() || end.is_some();
+                    self.undoes |= matches!(end, Some(End::Undo { .. } | End::UndoSucceed | End::UndoFail { .. }));
+                }
+                Change::Transact { .. } => self.finishes = true,
+                _ => {}
             }
         }
     }

@@ -4,6 +4,34 @@ mod m0001_base;
 
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
+/// Every table that is there once all migrations are applied.
+pub(crate) const TABLES: &[&str] = &[
+    "audit_entries",
+    "deployed_services",
+    "deployment_groups",
+    "deployments",
+    "feed_floor",
+    "forgotten_runs",
+    "log_chunks",
+    "memberships",
+    "namespaces",
+    "plans",
+    "projects",
+    "releases",
+    "request_keys",
+    "run_events",
+    "run_logs",
+    "run_steps",
+    "runs",
+    "schedules",
+    "scopes",
+    "seaql_migrations",
+    "services",
+    "tokens",
+    "users",
+    "workers",
+];
+
 /// Every migration, in order.
 #[derive(Debug)]
 pub(crate) struct Migrator;

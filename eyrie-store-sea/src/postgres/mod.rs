@@ -11,6 +11,7 @@ mod announcer;
 mod clock;
 mod connect;
 mod rows;
+mod statements;
 mod writer;
 
 pub(crate) use announcer::Announcer;

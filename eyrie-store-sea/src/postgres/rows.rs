@@ -48,7 +48,7 @@ impl PgTx {
         Ok(tx)
     }
 
-    fn connection(&mut self) -> Result<&mut PgConnection, Failure> {
+    pub(super) fn connection(&mut self) -> Result<&mut PgConnection, Failure> {
         let over = || Error::new(ErrorKind::Internal, "write", "the transaction is over");
         Ok(self.connection.as_deref_mut().ok_or_else(over)?)
     }

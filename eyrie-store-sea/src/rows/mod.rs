@@ -12,4 +12,4 @@ mod transaction;
 pub(crate) use cell::{Cell, Rows};
 pub(crate) use decode::{FromRow, RowRef, from_row};
 pub(crate) use statement::{Kind, RowStatement};
-pub(crate) use transaction::{RowTx, rows_of};
+pub(crate) use transaction::{RowTx, STATEMENT_TIME, rows_of};

@@ -1,6 +1,8 @@
 //! A write transaction that carries out row statements.
 
-use eyrie_core::Timestamp;
+use std::time::Duration;
+
+use eyrie_core::{Timestamp, store::Statements};
 use rusqlite::Connection;
 
 #[cfg(feature = "postgres")]
@@ -11,6 +13,9 @@ use crate::{
     sqlite::DirectTx,
     store::now,
 };
+
+/// How long the statements of one step may take: everybody else's transitions wait behind them.
+pub(crate) const STATEMENT_TIME: Duration = Duration::from_secs(2);
 
 /// A write transaction. Dropped without [`commit`](Self::commit), it is rolled back.
 #[derive(Debug)]
@@ -94,6 +99,15 @@ impl RowTx {
             Self::Sqlite(direct) => rows_of(direct.connection()?, statement, &rows),
             #[cfg(feature = "postgres")]
             Self::Postgres(tx) => tx.read(statement, &rows).await,
+        }
+    }
+
+    /// Carries out the statements of a step, in order. The inner error: none of them left anything, and why.
+    pub(crate) async fn carry_out(&mut self, statements: &Statements) -> Result<Result<(), String>, Failure> {
+        match self {
+            Self::Sqlite(direct) => direct.carry_out(statements),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(tx) => tx.carry_out(statements).await,
         }
     }
 

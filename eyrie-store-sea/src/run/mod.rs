@@ -12,15 +12,15 @@ mod record;
 mod write;
 
 pub(crate) use enqueue::queue_in;
-pub(crate) use write::lock_deployments;
 pub(crate) use held::HeldRuns;
+pub(crate) use write::lock_deployments;
 
 use async_trait::async_trait;
 use eyrie_core::{
     Result,
     id::{RunId, WorkerId},
     model::{Plan, PlanHash, Run, Step},
-    store::{Claim, Command, Enqueue, Enqueued, Page, PageRequest, Poll, RecordError, Recorded, RunFilter, RunStore},
+    store::{Capabilities, Claim, Command, Enqueue, Enqueued, Page, PageRequest, Poll, RecordError, Recorded, RunFilter, RunStore},
 };
 use sea_orm::{ColumnTrait, EntityTrait, Order, QueryFilter, QuerySelect, QueryTrait};
 
@@ -91,6 +91,10 @@ impl RunStore for SeaStore {
 
     async fn claim(&self, worker: WorkerId, limit: u32) -> Result<Vec<Claim>> {
         claim::claim(self, worker, limit).await
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::default().with_statements()
     }
 
     async fn record(&self, commands: &[Command]) -> Result<Vec<Result<Recorded, RecordError>>> {

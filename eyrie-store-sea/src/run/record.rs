@@ -44,7 +44,11 @@ pub(super) async fn record(store: &SeaStore, commands: &[Command]) -> Result<Vec
             break;
         }
     }
-    outcome.map_err(|failure| failure.into_error("record"))
+    match outcome {
+        // Of several, each is tried alone, and then it is known whose statements they were.
+        Err(Failure::Spoilt(why)) if commands.len() == 1 => Ok(vec![Err(RecordError::Statement(why))]),
+        outcome => outcome.map_err(|failure| failure.into_error("record")),
+    }
 }
 
 async fn carry_out(store: &SeaStore, commands: &Arc<[Command]>) -> Outcome {
@@ -65,7 +69,18 @@ async fn apply(mut tx: RowTx, commands: Arc<[Command]>, held: Arc<HeldRuns>) -> 
     }
     let at = tx.now();
     let mut batch = RunBatch::new(views.into_values(), at);
-    let answers: Vec<_> = commands.iter().map(|command| batch.apply(command)).collect();
+    let mut answers = Vec::with_capacity(commands.len());
+    for command in commands.iter() {
+        // A step's statements come before everything that is written: whoever refuses them has nothing to take back.
+        let carried_out = match batch.statements(command) {
+            Some(statements) => tx.carry_out(statements).await?,
+            None => Ok(()),
+        };
+        answers.push(match carried_out {
+            Ok(()) => batch.apply(command),
+            Err(message) => Err(RecordError::Statement(message)),
+        });
+    }
     // What is written is checked against what is stored. A refusal writes nothing: it takes more than a guess.
     if commands.iter().zip(&answers).any(|(command, answer)| answer.is_err() && guessed.contains(&command.run_id)) {
         return Err(Failure::Raced);
@@ -75,7 +90,7 @@ async fn apply(mut tx: RowTx, commands: Arc<[Command]>, held: Arc<HeldRuns>) -> 
         return Ok(answers);
     }
     write(&mut tx, &seen, &writes, at).await?;
-    tx.commit().await?;
+    tx.commit().await.map_err(Failure::on_reference_spoilt)?;
     held.wrote(&seen, &writes);
     Ok(answers)
 }

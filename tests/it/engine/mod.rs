@@ -10,27 +10,37 @@ mod resumption;
 mod retention;
 mod schedules;
 mod takeover;
+mod transactional;
 mod undo;
 
-/// Runs an async test function on memory, SQLite and PostgreSQL.
-macro_rules! on_every_store {
-    ($($(#[$doc:meta])* $name:ident;)+) => {$(
+/// Runs an async test function on the stores of these kinds, each as a test of that name.
+macro_rules! on_stores {
+    ($kinds:tt $($(#[$doc:meta])* $name:ident;)+) => {$(
         mod $name {
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn memory() {
-                super::$name(eyrie_tests::world::Kind::Memory).await;
-            }
-
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn sqlite() {
-                super::$name(eyrie_tests::world::Kind::Sqlite).await;
-            }
-
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn postgres() {
-                super::$name(eyrie_tests::world::Kind::Postgres).await;
-            }
+            crate::engine::on_stores! { @ $name $kinds }
+        }
+    )+};
+    (@ $name:ident { $($test:ident: $kind:ident),+ }) => {$(
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $test() {
+            super::$name(eyrie_tests::world::Kind::$kind).await;
         }
     )+};
 }
+pub(crate) use on_stores;
+
+/// Runs an async test function on memory, SQLite and PostgreSQL.
+macro_rules! on_every_store {
+    ($($tests:tt)+) => {
+        crate::engine::on_stores! { { memory: Memory, sqlite: Sqlite, postgres: Postgres } $($tests)+ }
+    };
+}
 pub(crate) use on_every_store;
+
+/// Runs an async test function on SQLite and PostgreSQL.
+macro_rules! on_databases {
+    ($($tests:tt)+) => {
+        crate::engine::on_stores! { { sqlite: Sqlite, postgres: Postgres } $($tests)+ }
+    };
+}
+pub(crate) use on_databases;

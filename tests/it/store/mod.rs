@@ -1,5 +1,6 @@
-//! The store on a server.
+//! The store on a server, and what programs keep beside it.
 
 mod conformance;
 mod deadlocks;
 mod refusals;
+mod statements;

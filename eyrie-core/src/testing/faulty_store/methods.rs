@@ -17,10 +17,10 @@ use crate::{
     },
     name::{ServiceName, Slug, UserName},
     store::{
-        AuditFilter, AuditStore, Claim, Command, DeployedServiceFilter, DeploymentFilter, DeploymentStore, DueSchedules, Enqueue, Enqueued,
-        EventStore, FeedPage, Fire, ForgetRule, GroupStore, LogBound, LogChunk, LogPiece, LogStore, MemberStore, NewUserRule, Page,
-        PageRequest, Poll, ProjectStore, Pruning, RecordError, Recorded, ReleaseStore, RetentionStore, RunFilter, RunStore, ScheduleFilter,
-        ScheduleStore, ScopeStore, ServiceStore, Store, TokenStore, UserStore, WorkerLease, WorkerStore,
+        AuditFilter, AuditStore, Capabilities, Claim, Command, DeployedServiceFilter, DeploymentFilter, DeploymentStore, DueSchedules,
+        Enqueue, Enqueued, EventStore, FeedPage, Fire, ForgetRule, GroupStore, LogBound, LogChunk, LogPiece, LogStore, MemberStore,
+        NewUserRule, Page, PageRequest, Poll, ProjectStore, Pruning, RecordError, Recorded, ReleaseStore, RetentionStore, RunFilter,
+        RunStore, ScheduleFilter, ScheduleStore, ScopeStore, ServiceStore, Store, TokenStore, UserStore, WorkerLease, WorkerStore,
     },
 };
 
@@ -181,6 +181,10 @@ impl<S: Store> RunStore for FaultyStore<S> {
 
     async fn claim(&self, worker: WorkerId, limit: u32) -> Result<Vec<Claim>> {
         self.writes("claim", self.inner.claim(worker, limit)).await
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.inner.capabilities()
     }
 
     async fn record(&self, commands: &[Command]) -> Result<Vec<Result<Recorded, RecordError>>> {

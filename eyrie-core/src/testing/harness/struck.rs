@@ -84,6 +84,10 @@ impl Action for Struck {
         Ok(())
     }
 
+    fn is_transactional(&self) -> bool {
+        self.inner.is_transactional()
+    }
+
     async fn probe(&self, cx: ActionContext) -> Probed {
         self.inner.probe(cx).await
     }

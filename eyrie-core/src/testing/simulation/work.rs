@@ -91,6 +91,10 @@ impl Work {
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl Action for Work {
+    fn is_transactional(&self) -> bool {
+        false
+    }
+
     async fn run(&self, cx: ActionContext) -> Result<Option<Output>, ActionError> {
         self.execute(cx).await
     }

@@ -4,6 +4,7 @@
 
 mod connection;
 mod reader;
+mod statements;
 mod writer;
 
 pub(crate) use connection::SHORT_WAIT;
