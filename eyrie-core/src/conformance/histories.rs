@@ -153,7 +153,14 @@ impl ModelRun {
             RunState::Queued | RunState::Waiting | RunState::Parked if undo && has_turn && self.started && !self.undo_begun() => {
                 (self.state, self.ready) = (RunState::Cancelling, false);
             }
-            RunState::Queued | RunState::Waiting | RunState::Parked => self.end(RunState::Cancelled),
+            RunState::Queued | RunState::Waiting | RunState::Parked => {
+                let steps = self.steps.iter().enumerate().filter(|(_, step)| step.parent.is_none() && step.has_body());
+                let abandoned: Vec<_> = steps.map(|(index, step)| (index, step.attempt)).collect();
+                for (index, attempt) in abandoned {
+                    self.settle(index, attempt, &Settlement::Cancelled)?;
+                }
+                self.end(RunState::Cancelled);
+            }
             _ => return None,
         }
         Some(())

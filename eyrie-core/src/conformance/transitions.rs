@@ -5,12 +5,12 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::fixtures::{
-    Held, advance, again, at, cancel, chain, claimed, failed, held, held_in, kept_deployment, lease_lost, moved, record, resume, settle,
-    start, steps, succeeded, success, whole, wide, worker,
+    Held, advance, again, at, cancel, chain, claimed, failed, held, held_in, kept_deployment, lease_lost, moved, record, report, resume,
+    settle, start, steps, succeeded, success, whole, wide, worker,
 };
 use crate::{
     id::{RunId, WorkerId},
-    model::{RunEventBody, RunKind, RunState, StepIndex, StepState},
+    model::{ReportedState, RunEventBody, RunKind, RunState, StepIndex, StepState},
     store::{Change, Command, End, Fence, RecordError, Settle, Settlement, Store},
 };
 
@@ -183,13 +183,15 @@ pub async fn cancel_of_a_parked_run(store: &dyn Store) {
     assert_eq!((run.message.as_str(), run.finished_at), ("forget it", Some(done.events[1].at)));
 }
 
-/// Steps that a script announced are skipped with the rest, also when the run was set aside in the middle of it.
+/// A step that was running when its run was set aside, because it could not be recorded how it ended, is cancelled with the run, as is
+/// what its script was at. What the script had only announced is skipped with the rest.
 pub async fn cancel_of_a_run_parked_amidst(store: &dyn Store) {
     let held = held(store, "shop", &chain(&["a", "b"])).await;
     held.change(store, Change::Expect { parent: at(0), names: vec![super::fixtures::step_name("pull")] }).await.unwrap();
+    held.change(store, report(0, "push", ReportedState::Running)).await.unwrap();
     held.change(store, advance([], [], Some(End::Park { message: "look first".to_owned() }))).await.unwrap();
     assert_eq!(record(store, cancel(held.run.id, "forget it")).await.unwrap().run_state, RunState::Cancelled);
-    assert_eq!(steps(store, held.run.id).await[1..], ["b skipped 0", "pull skipped 1"]);
+    assert_eq!(steps(store, held.run.id).await, ["a cancelled 1", "b skipped 0", "pull skipped 1", "push cancelled 1"]);
 }
 
 /// A run that is handed back keeps its state and may be taken by any worker at once; its former holder is fenced off.

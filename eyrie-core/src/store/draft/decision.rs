@@ -4,7 +4,7 @@ use super::{Draft, illegal_run};
 use crate::{
     error::IllegalTransition,
     model::{RunMove, RunState, Step, StepIndex, StepMove, StepState, beside},
-    store::RecordError,
+    store::{RecordError, Settle, Settlement},
 };
 
 impl Draft<'_> {
@@ -24,7 +24,22 @@ impl Draft<'_> {
             self.run.row_mut().ready = false;
             return self.move_run(RunMove::CancelAndUndo, &reason);
         }
+        self.stop_abandoned()?;
         self.end_without_success(RunMove::RequestCancel, &reason)
+    }
+
+    /// The run was set aside although steps were running, because it could not be recorded how they ended. Nobody executes them any
+    /// more, and nobody will.
+    fn stop_abandoned(&mut self) -> Result<(), RecordError> {
+        let abandoned: Vec<_> = self.unfinished_where(|step| step.parent.is_none() && step.has_body()).collect();
+        for index in abandoned {
+            let step = self.step(index)?;
+            let step_move = if step.state == StepState::Undoing { StepMove::UndoFail } else { StepMove::Cancel };
+            let (attempt, message) = (step.attempt, "how it ended could not be recorded".to_owned());
+            self.settle_reports(&Settle { step: index, attempt, how: Settlement::Cancelled, message: String::new() })?;
+            self.move_step(index, step_move, &message)?;
+        }
+        Ok(())
     }
 
     /// Somebody's word on a step that the run waits for. It has kept its deployment's turn.
