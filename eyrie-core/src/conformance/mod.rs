@@ -126,7 +126,7 @@ where
         }
         reports {
             oldest_unfinished_of_the_name, expected_names, unfinished_ones_end_with_their_parent, report_ids,
-            report_ids_are_the_runs_own, attempts_stay_apart, without_a_parent,
+            report_ids_are_the_runs_own, attempts_stay_apart, bounded_by_the_attempt, without_a_parent,
         }
         statements {
             carried_out_or_refused, failing_among_others,

@@ -7,7 +7,7 @@ use super::fixtures::{
 };
 use crate::{
     model::{ReportedState as R, StepState},
-    store::{Change, Command, Settlement, StepReport, Store},
+    store::{Change, Command, MAX_REPORTED_STEPS, RecordError, Settlement, StepReport, Store},
 };
 
 async fn say(store: &dyn Store, held: &Held, name: &str, state: R) -> u32 {
@@ -126,6 +126,20 @@ pub async fn attempts_stay_apart(store: &dyn Store) {
     assert_eq!(say(store, &held, "build", R::Pending).await, 4);
     let rows = ["script running 2", "pull succeeded 1", "build failed 1", "pull running 2", "build pending 2"];
     assert_eq!(steps(store, held.run.id).await, rows);
+}
+
+/// An attempt reports no more steps than may be, all of them or none; the next attempt may report as many again.
+pub async fn bounded_by_the_attempt(store: &dyn Store) {
+    let held = held(store, "shop", &chain(&["script"])).await;
+    let expect = |count: u32| Change::Expect { parent: at(0), names: vec![step_name("pull"); count as usize] };
+    held.change(store, expect(MAX_REPORTED_STEPS - 1)).await.unwrap();
+    assert!(matches!(held.change(store, expect(2)).await, Err(RecordError::Limit(_))));
+    held.change(store, expect(1)).await.unwrap();
+    assert!(matches!(held.change(store, report(0, "push", R::Running)).await, Err(RecordError::Limit(_))));
+    assert_eq!(say(store, &held, "pull", R::Success).await, 1, "one that is there may still be reported");
+    held.change(store, advance([settle(0, 1, Settlement::Retry { pause: Duration::ZERO })], [], None)).await.unwrap();
+    held.change(store, advance([], [start(0)], None)).await.unwrap();
+    assert_eq!(say(store, &held, "push", R::Running).await, MAX_REPORTED_STEPS + 1);
 }
 
 /// A report from outside that names no parent goes to the step that runs; with none running it is refused.

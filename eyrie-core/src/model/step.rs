@@ -243,7 +243,7 @@ pub struct StepRow {
     /// The state it was in when its undo began.
     #[serde(skip)]
     pub undo_from: Option<StepState>,
-    /// How many steps it has reported so far, over all attempts.
+    /// How many steps its last attempt has reported so far.
     #[serde(skip)]
     pub reported: u32,
 }
@@ -314,6 +314,7 @@ impl Step {
                 self.row.finished_at = None;
                 self.row.next_attempt_at = None;
                 self.row.handle = None;
+                self.row.reported = 0;
             }
             StepMove::Approve | StepMove::Reject => {
                 self.row.attempt += 1;

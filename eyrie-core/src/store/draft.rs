@@ -19,7 +19,7 @@ use crate::{
     store::{Change, End, EventRow, Outcome, RecordError, RunView, Settle, Settlement, StepReport},
 };
 
-/// The most steps that the scripts of one run may report.
+/// The most steps that one attempt of a step may report.
 pub const MAX_REPORTED_STEPS: u32 = 10_000;
 
 /// The most that a body may keep for the undo of its step, as JSON in bytes.
