@@ -6,6 +6,9 @@ mod deployment;
 mod group;
 mod plan;
 mod plan_builder;
+mod plan_graph;
+mod plan_hash;
+mod plan_policy;
 mod principal;
 mod project;
 mod recurrence;
@@ -25,11 +28,10 @@ pub use audit::{AuditEntry, Verdict};
 pub use deployed_service::{DeployedService, DeployedState};
 pub use deployment::{Deployment, DeploymentPatch, NewDeployment};
 pub use group::{DeploymentGroup, GroupPatch, NewGroup};
-pub use plan::{
-    APPROVAL_ACTION, CrashPolicy, MAX_PARALLEL, MAX_PLAN_BYTES, MAX_PLAN_STEPS, PLAN_VERSION, Plan, PlanHash, PlannedRelease, PlannedStep,
-    RetryPolicy, StopPolicy, UndoPolicy,
-};
+pub use plan::{APPROVAL_ACTION, MAX_PARALLEL, MAX_PLAN_BYTES, MAX_PLAN_STEPS, PLAN_VERSION, Plan, PlannedRelease, PlannedStep};
 pub use plan_builder::{PlanBuilder, StepBuilder};
+pub use plan_hash::PlanHash;
+pub use plan_policy::{CrashPolicy, RetryPolicy, StopPolicy, UndoPolicy};
 pub use principal::{Principal, PrincipalRef};
 pub use project::{Namespace, NamespaceUid, NewProject, Project, ProjectPatch};
 pub use recurrence::{CronExpression, TimeZoneName};

@@ -13,17 +13,16 @@
 //! # Ok::<(), eyrie_core::Error>(())
 //! ```
 
-use std::{collections::HashMap, fmt, time::Duration};
-
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
 use crate::{
     error::{Invalid, Result},
-    model::{PlanBuilder, Role, StepIndex, StepStart},
+    model::{
+        CrashPolicy, PlanBuilder, PlanHash, RetryPolicy, Role, StepIndex, StepStart, StopPolicy, UndoPolicy,
+        plan_graph::{dependents, refuse_cycle, resolve},
+    },
     name::{ActionName, StepName},
-    word_enum::word_enum,
 };
 
 /// The version of the plan format that this program writes. A worker that meets a newer one parks the run.
@@ -36,137 +35,6 @@ pub const MAX_PLAN_BYTES: usize = 4 * 1024 * 1024;
 pub const APPROVAL_ACTION: &str = "approval";
 /// How many steps of one run are executed at the same time, at most, unless the plan says less.
 pub const MAX_PARALLEL: u32 = 16;
-
-/// SHA-256 of a plan's canonical JSON.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct PlanHash([u8; 32]);
-
-impl PlanHash {
-    /// The hash as bytes.
-    #[must_use]
-    pub const fn as_bytes(&self) -> &[u8; 32] {
-        &self.0
-    }
-
-    /// A hash from its 32 bytes.
-    #[must_use]
-    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
-        Self(bytes)
-    }
-}
-
-impl fmt::Display for PlanHash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&data_encoding::HEXLOWER.encode(&self.0))
-    }
-}
-
-impl fmt::Debug for PlanHash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "PlanHash({self})")
-    }
-}
-
-impl From<PlanHash> for String {
-    fn from(hash: PlanHash) -> Self {
-        hash.to_string()
-    }
-}
-
-impl TryFrom<String> for PlanHash {
-    type Error = Invalid;
-
-    fn try_from(text: String) -> Result<Self, Invalid> {
-        let bytes = data_encoding::HEXLOWER.decode(text.as_bytes()).ok().and_then(|bytes| bytes.try_into().ok());
-        bytes.map(Self).ok_or_else(|| Invalid::new("plan_hash", "must be 64 hex digits"))
-    }
-}
-
-word_enum! {
-    /// What a takeover does with a step that was running when its worker died.
-    pub enum CrashPolicy("crash_policy") {
-        /// Execute it again, as another attempt. For actions that may safely be repeated.
-        Rerun = "rerun",
-        /// Ask the action whether it already happened; execute it again only if it did not.
-        Probe = "probe",
-        /// Park the run until an operator decides.
-        NeedsOperator = "needs_operator",
-    }
-}
-
-/// How often and how patiently a failed step is tried again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RetryPolicy {
-    /// Attempts in all, the first one included.
-    pub max_attempts: u32,
-    /// Pause before the second attempt, in milliseconds; doubled at each further one.
-    pub initial_backoff_ms: u64,
-    /// The longest pause, in milliseconds.
-    pub max_backoff_ms: u64,
-}
-
-impl RetryPolicy {
-    /// One attempt, no retry.
-    pub const NEVER: Self = Self { max_attempts: 1, initial_backoff_ms: 0, max_backoff_ms: 0 };
-
-    /// Up to `max_attempts` attempts with pauses of `initial`, doubled each time, at most one minute.
-    #[must_use]
-    pub fn exponential(max_attempts: u32, initial: Duration) -> Self {
-        Self { max_attempts, initial_backoff_ms: u64::try_from(initial.as_millis()).unwrap_or(u64::MAX), max_backoff_ms: 60_000 }
-    }
-
-    /// The pause after `attempt` has failed, between half and all of the nominal one; `jitter` is in 0..=1. `None`: no more attempts.
-    #[must_use]
-    pub fn pause_after(&self, attempt: u32, jitter: f64) -> Option<Duration> {
-        if attempt >= self.max_attempts {
-            return None;
-        }
-        let doubled = self.initial_backoff_ms.saturating_mul(1_u64.checked_shl(attempt.saturating_sub(1).min(40)).unwrap_or(u64::MAX));
-        let nominal = Duration::from_millis(doubled.min(self.max_backoff_ms));
-        Some(nominal.mul_f64(0.5 + 0.5 * jitter.clamp(0.0, 1.0)))
-    }
-}
-
-impl Default for RetryPolicy {
-    fn default() -> Self {
-        Self::NEVER
-    }
-}
-
-word_enum! {
-    /// What becomes of what was done when a run stops short of its end.
-    #[derive(Default)]
-    pub enum StopPolicy("stop_policy") {
-        /// It stays as it is.
-        #[default]
-        Leave = "leave",
-        /// It is undone: every step that has an undo, and may have had an effect, in the reverse of the order of their needs.
-        Undo = "undo",
-    }
-}
-
-impl StopPolicy {
-    fn is_default(&self) -> bool {
-        *self == Self::default()
-    }
-}
-
-/// How a step is undone. What is missing is as for the step itself.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct UndoPolicy {
-    /// The action whose body undoes the step, with the step's parameters. None: the `undo` of the step's own action.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub action: Option<ActionName>,
-    /// When to try again. None: as the step.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub retry: Option<RetryPolicy>,
-    /// How long one attempt may take, in milliseconds. None: as the step.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub timeout_ms: Option<u64>,
-}
 
 /// One planned step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -302,66 +170,6 @@ impl TryFrom<RawPlan> for Plan {
     }
 }
 
-/// Turns names into indices; refuses duplicates, unknown names and cycles.
-fn resolve(steps: &[PlannedStep]) -> Result<Vec<Vec<StepIndex>>, Invalid> {
-    let mut by_name = HashMap::with_capacity(steps.len());
-    for (index, step) in steps.iter().enumerate() {
-        if by_name.insert(step.name.as_str(), index).is_some() {
-            return Err(Invalid::new(format!("plan.steps.{}", step.name), "the name is used by two steps"));
-        }
-    }
-    let mut needs = Vec::with_capacity(steps.len());
-    for step in steps {
-        let mut row = Vec::with_capacity(step.needs.len());
-        for name in &step.needs {
-            let Some(&index) = by_name.get(name.as_str()) else {
-                return Err(Invalid::new(
-                    format!("plan.steps.{}.needs", step.name),
-                    format!("there is no step {name:?}", name = name.as_str()),
-                ));
-            };
-            row.push(index);
-        }
-        row.sort_unstable();
-        row.dedup();
-        needs.push(row.into_iter().map(StepIndex::from_position).collect());
-    }
-    Ok(needs)
-}
-
-/// The other direction: for each step, the steps that need it.
-fn dependents(needs: &[Vec<StepIndex>]) -> Vec<Vec<StepIndex>> {
-    let mut dependents = vec![Vec::new(); needs.len()];
-    for (position, row) in needs.iter().enumerate() {
-        for need in row {
-            dependents[need.position()].push(StepIndex::from_position(position));
-        }
-    }
-    dependents
-}
-
-/// Kahn's algorithm: what cannot be ordered stands on a cycle (or behind one).
-fn refuse_cycle(steps: &[PlannedStep], needs: &[Vec<StepIndex>], dependents: &[Vec<StepIndex>]) -> Result<(), Invalid> {
-    let mut open: Vec<usize> = needs.iter().map(Vec::len).collect();
-    let mut ready: Vec<usize> = (0..needs.len()).filter(|&index| open[index] == 0).collect();
-    let mut ordered = 0;
-    while let Some(index) = ready.pop() {
-        ordered += 1;
-        for dependent in dependents[index].iter().map(|dependent| dependent.position()) {
-            open[dependent] -= 1;
-            if open[dependent] == 0 {
-                ready.push(dependent);
-            }
-        }
-    }
-    match (0..needs.len()).find(|&index| open[index] > 0) {
-        Some(index) if ordered < needs.len() => {
-            Err(Invalid::new(format!("plan.steps.{}.needs", steps[index].name), "the steps need each other in a circle"))
-        }
-        _ => Ok(()),
-    }
-}
-
 impl Plan {
     /// An empty plan to add steps to.
     #[must_use]
@@ -465,7 +273,7 @@ impl Plan {
         if json.len() > MAX_PLAN_BYTES {
             return Err(Invalid::new("plan", format!("is {} bytes as JSON; at most {MAX_PLAN_BYTES} are accepted", json.len())).into());
         }
-        Ok((PlanHash(Sha256::digest(json.as_bytes()).into()), json))
+        Ok((PlanHash::of(&json), json))
     }
 
     /// Reads back what [`encode`](Self::encode) wrote.
@@ -482,6 +290,8 @@ impl Plan {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -553,12 +363,5 @@ mod tests {
         let never = RetryPolicy { max_attempts: 0, ..RetryPolicy::NEVER };
         assert_eq!(field(Plan::builder().step("a", "x", |s| s.undo_retry(never))), "plan.steps.a.undo.retry.max_attempts");
         assert_eq!(field(Plan::builder().step("a", "x", |s| s.undo_with("not a name"))), "plan.steps.a.undo.action");
-    }
-
-    #[test]
-    fn backoff_doubles_up_to_its_cap_and_ends() {
-        let retry = RetryPolicy { max_attempts: 4, initial_backoff_ms: 100, max_backoff_ms: 250 };
-        let pauses: Vec<_> = (1..=4).map(|attempt| retry.pause_after(attempt, 1.0)).collect();
-        assert_eq!(pauses, [Some(100), Some(200), Some(250), None].map(|ms| ms.map(Duration::from_millis)));
     }
 }
