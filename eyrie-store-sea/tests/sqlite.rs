@@ -266,7 +266,7 @@ async fn a_run_goes_from_queue_to_end_and_frees_the_next() {
 
     let claims = store.claim(worker, 10).await.unwrap();
     assert_eq!(claims[0].run.id, second.run.id);
-    let park = Change::Advance { settle: vec![], start: vec![], end: Some(End::Park { message: "look".into() }) };
+    let park = Change::Advance { settle: vec![], skip: vec![], start: vec![], end: Some(End::Park { message: "look".into() }) };
     let command =
         Command { id: CommandId::new(), run_id: second.run.id, fence: Some(fence(&claims[0])), change: park, retried: false, audit: None };
     store.record(&[command]).await.unwrap()[0].as_ref().unwrap();

@@ -8,7 +8,7 @@ use crate::{
     id::{CommandId, RunId},
     model::{Deployment, Plan, ReportedState, Run, RunKind, Step, StepIndex, StepStart},
     name::StepName,
-    store::{Change, Command, End, Fence, RecordError, Recorded, Settle, Settlement, StepReport, Store},
+    store::{Change, Command, End, Fence, RecordError, Recorded, Settle, Settlement, Skip, StepReport, Store},
 };
 
 /// A run that a worker holds.
@@ -95,7 +95,25 @@ pub fn success(index: u32) -> Settle {
 /// Settle these, start those, and end.
 #[must_use]
 pub fn advance(settle: impl IntoIterator<Item = Settle>, start: impl IntoIterator<Item = StepStart>, end: Option<End>) -> Change {
-    Change::Advance { settle: settle.into_iter().collect(), start: start.into_iter().collect(), end }
+    skip_and_advance(settle, [], start, end)
+}
+
+/// Settle these, skip others by their conditions, start those, and end.
+#[must_use]
+pub fn skip_and_advance(
+    settle: impl IntoIterator<Item = Settle>,
+    skip: impl IntoIterator<Item = Skip>,
+    start: impl IntoIterator<Item = StepStart>,
+    end: Option<End>,
+) -> Change {
+    let (settle, skip, start) = (settle.into_iter().collect(), skip.into_iter().collect(), start.into_iter().collect());
+    Change::Advance { settle, skip, start, end }
+}
+
+/// The step is skipped by its condition.
+#[must_use]
+pub fn skip(index: u32) -> Skip {
+    Skip { step: at(index), message: "its condition is false".to_owned() }
 }
 
 /// The end of a run that made nothing.

@@ -8,7 +8,8 @@ use serde_json::json;
 
 pub use super::commands::{
     Held, advance, again, at, cancel, cancel_and_undo, failed, held, held_in, lease_lost, moved, outside, record, report, report_as,
-    resume, settle, start, step_name, steps, succeeded, success, undo_failed, undo_of_a_cancel, undo_of_a_failure, undone, whole,
+    resume, settle, skip, skip_and_advance, start, step_name, steps, succeeded, success, undo_failed, undo_of_a_cancel, undo_of_a_failure,
+    undone, whole,
 };
 use crate::{
     clock::{Clock, SystemClock, Timestamp, later},

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::fixtures::{
-    again, at, cancel, chain, enqueue, kept_deployment, kept_group, kept_project, record, report, resume, settle, start, wide, worker,
+    again, at, cancel, chain, enqueue, kept_deployment, kept_group, kept_project, record, report, resume, settle, skip, start, wide, worker,
 };
 use crate::{
     id::{DeploymentId, RunId, WorkerId},
@@ -49,6 +49,10 @@ impl ModelStep {
 
     fn has_body(&self) -> bool {
         self.state == StepState::Running || (self.state == StepState::Undoing && !self.waits)
+    }
+
+    fn can_be_skipped(&self) -> bool {
+        self.state == StepState::Pending && self.attempt == 0 && self.parent.is_none()
     }
 
     fn can_begin_undo(&self) -> bool {
@@ -193,12 +197,15 @@ impl ModelRun {
             return None;
         }
         match &command.change {
-            Change::Advance { settle, start, end } => {
+            Change::Advance { settle, skip, start, end } => {
                 for one in settle {
                     run.settle(one.step.position(), one.attempt, &one.how)?;
                 }
                 let undoes = matches!(end, Some(End::Undo { .. }));
                 if run.state == RunState::Running && !undoes {
+                    for one in skip {
+                        run.steps.get_mut(one.step.position()).filter(|step| step.can_be_skipped())?.state = StepState::Skipped;
+                    }
                     for one in start {
                         let step = run.steps.get_mut(one.index.position()).filter(|step| step.state == StepState::Pending)?;
                         (step.state, step.attempt) = (StepState::Running, step.attempt + 1);
@@ -389,7 +396,7 @@ impl Model<'_> {
         let attempt = run.steps[chosen].attempt + u32::from(self.random.below(12) == 0);
         let settled = (self.random.below(4) > 0).then(|| settle(u32::try_from(chosen).unwrap(), attempt, how));
         let message = "because".to_owned();
-        let is_done = planned.iter().all(|index| run.steps[*index].state == StepState::Succeeded);
+        let is_done = planned.iter().all(|index| matches!(run.steps[*index].state, StepState::Succeeded | StepState::Skipped));
         let end = match self.random.below(16) {
             0 => Some(End::Fail { message }),
             1 | 2 => Some(End::Cancel { message }),
@@ -403,11 +410,17 @@ impl Model<'_> {
             _ if is_done => Some(End::Succeed { release: None }),
             _ => None,
         };
+        // Sometimes one that cannot be skipped.
+        let skippable = planned.iter().rfind(|index| run.steps[**index].can_be_skipped()).filter(|_| self.random.below(8) > 0);
+        let skipped = skippable.copied().unwrap_or(any);
+        let skip: Vec<_> = (self.random.below(6) == 0).then(|| skip(u32::try_from(skipped).unwrap())).into_iter().collect();
         let undoes = run.state == RunState::Undoing || matches!(end, Some(End::Undo { .. }));
         let begins = |step: &ModelStep| if undoes { step.can_begin_undo() || step.attempt > 0 } else { step.state == StepState::Pending };
-        let started = planned.iter().find(|index| begins(&run.steps[**index])).filter(|_| self.random.below(3) > 0);
+        let is_free = |index: usize| undoes || skip.iter().all(|skip| skip.step.position() != index);
+        let may_start = |index: &&usize| is_free(**index) && begins(&run.steps[**index]);
+        let started = planned.iter().find(may_start).filter(|_| self.random.below(3) > 0);
         let started = started.map(|index| start(u32::try_from(*index).unwrap()));
-        Change::Advance { settle: settled.into_iter().collect(), start: started.into_iter().collect(), end }
+        Change::Advance { settle: settled.into_iter().collect(), skip, start: started.into_iter().collect(), end }
     }
 
     async fn send(&mut self) {

@@ -22,6 +22,7 @@
 pub mod approvals;
 pub mod audit;
 pub mod commands;
+pub mod conditions;
 pub mod deferral;
 pub mod deployments;
 pub mod events;
@@ -117,6 +118,10 @@ where
         resumption {
             a_failed_run_goes_on, the_turn_is_awaited, one_step_is_retried, what_cannot_be_retried, attempts_count_anew,
             cancel_of_a_resumed_run, a_parked_run_may_still_be_undone, events_go_on,
+        }
+        conditions {
+            settle_skip_and_start_are_one, what_cannot_be_skipped, a_cancel_drops_what_was_to_be_skipped, a_repeated_skip,
+            a_resumed_run_looks_again, an_undo_leaves_what_was_skipped,
         }
         approvals {
             a_run_waits_and_goes_on, a_rejection_fails_the_step, nothing_else_can_be_approved, cancelled_while_waiting,

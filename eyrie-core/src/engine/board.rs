@@ -1,12 +1,12 @@
 //! Where each planned step of a run stands, and what may start next. Pure: no clock, no store, no task.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::{
-    model::{Plan, Step, StepIndex, StepStart, StepState},
+    model::{Done, Plan, Step, StepIndex, StepStart, StepState},
     name::StepName,
 };
 
@@ -15,7 +15,10 @@ use crate::{
 pub(super) struct Board {
     rows: Vec<Row>,
     busy: u32,
-    succeeded: usize,
+    /// How many steps are done.
+    done: usize,
+    /// Pending steps with a condition that was not looked at yet.
+    undecided: BTreeSet<StepIndex>,
     failed: Option<StepIndex>,
     /// What the step that failed first said, when it did so before this worker had the run.
     failure: String,
@@ -24,6 +27,8 @@ pub(super) struct Board {
 #[derive(Debug, Clone)]
 struct Row {
     state: StepState,
+    /// It succeeded, or was skipped by its condition: what needs it may go on.
+    done: bool,
     /// A body executes: the step's own, or that of its undo.
     busy: bool,
     attempt: u32,
@@ -35,6 +40,15 @@ struct Row {
 }
 
 impl Row {
+    /// What a condition sees of the step.
+    fn as_done(&self) -> Option<Done<'_>> {
+        match (self.done, self.state) {
+            (false, _) => None,
+            (true, StepState::Skipped) => Some(Done::Skipped),
+            (true, _) => Some(Done::Succeeded(self.output.as_ref())),
+        }
+    }
+
     /// Whether the step may have had an effect that is still there, and its undo has not begun.
     fn is_undoable(&self) -> bool {
         let stopped = matches!(self.state, StepState::Succeeded | StepState::Failed | StepState::Cancelled | StepState::Pending);
@@ -52,6 +66,7 @@ impl Board {
     pub(super) fn new(plan: &Plan, steps: &[Step], not_before: impl Fn(&Step) -> Option<Instant>) -> Self {
         let blank = Row {
             state: StepState::Pending,
+            done: false,
             busy: false,
             attempt: 0,
             attempts_before: 0,
@@ -72,19 +87,24 @@ impl Board {
                 row.not_before = not_before(step);
             }
         }
-        for position in 0..rows.len() {
-            let needs = plan.needs(StepIndex::from_position(position));
-            let open = needs.iter().filter(|need| rows[need.position()].state != StepState::Succeeded).count();
-            rows[position].open_needs = u32::try_from(open).unwrap_or(u32::MAX);
+        let stands =
+            |index: StepIndex| rows.get(index.position()).map_or((StepState::Pending, None), |row| (row.state, row.output.as_ref()));
+        let done: Vec<bool> = plan.done(stands).iter().map(Option::is_some).collect();
+        for (place, row) in rows.iter_mut().enumerate() {
+            let open = plan.needs(StepIndex::from_position(place)).iter().filter(|need| !done[need.position()]).count();
+            row.open_needs = u32::try_from(open).unwrap_or(u32::MAX);
+            row.done = done[place];
         }
         let busy = rows.iter().filter(|row| row.busy).count();
         // A step that failed before the run was resumed for the sake of another one no longer stops anything.
         let has_failed = |row: &Row| row.state == StepState::Failed && row.attempt > row.attempts_before;
         let failed = rows.iter().position(has_failed).map(StepIndex::from_position);
-        let succeeded = rows.iter().filter(|row| row.state == StepState::Succeeded).count();
+        let done = done.into_iter().filter(|done| *done).count();
+        let is_undecided = |place: &usize| rows[*place].state == StepState::Pending && plan.steps()[*place].when.is_some();
+        let undecided = (0..rows.len()).filter(is_undecided).map(StepIndex::from_position).collect();
         let said = steps.iter().find(|step| step.parent.is_none() && Some(step.index) == failed);
         let failure = said.map(|step| step.message.clone()).unwrap_or_default();
-        Self { rows, busy: u32::try_from(busy).unwrap_or(u32::MAX), succeeded, failed, failure }
+        Self { rows, busy: u32::try_from(busy).unwrap_or(u32::MAX), done, undecided, failed, failure }
     }
 
     /// Notes that the step runs as this attempt.
@@ -126,14 +146,42 @@ impl Board {
             StepState::Failed => self.failed = self.failed.or(Some(step)),
             StepState::Succeeded => {
                 row.output = output;
-                self.succeeded += 1;
-                for dependent in plan.dependents(step) {
-                    let row = &mut self.rows[dependent.position()];
-                    row.open_needs = row.open_needs.saturating_sub(1);
-                }
+                self.complete(plan, step);
             }
             _ => {}
         }
+    }
+
+    /// What needs the step may go on without it.
+    fn complete(&mut self, plan: &Plan, step: StepIndex) {
+        self.done += 1;
+        self.rows[step.position()].done = true;
+        for dependent in plan.dependents(step) {
+            let row = &mut self.rows[dependent.position()];
+            row.open_needs = row.open_needs.saturating_sub(1);
+        }
+    }
+
+    /// Looks at the conditions of steps that wait for nothing else, and shows those as skipped whose condition is false, with what that
+    /// lets be skipped in turn. Answers with them, each behind what it needs. None, once a step has failed.
+    pub(super) fn skip(&mut self, plan: &Plan) -> Vec<StepIndex> {
+        let mut skipped = Vec::new();
+        if self.failed.is_some() {
+            return skipped;
+        }
+        let mut ready: VecDeque<_> = self.undecided.iter().copied().filter(|index| self.rows[index.position()].open_needs == 0).collect();
+        while let Some(index) = ready.pop_front() {
+            self.undecided.remove(&index);
+            if plan.is_wanted(index, |need| self.rows.get(need.position())?.as_done()) {
+                continue;
+            }
+            self.rows[index.position()].state = StepState::Skipped;
+            self.complete(plan, index);
+            skipped.push(index);
+            let is_ready = |dependent: &&StepIndex| self.rows[dependent.position()].open_needs == 0 && self.undecided.contains(dependent);
+            ready.extend(plan.dependents(index).iter().filter(is_ready));
+        }
+        skipped
     }
 
     /// How many more bodies may run.
@@ -141,7 +189,8 @@ impl Board {
         plan.max_parallel().saturating_sub(self.busy) as usize
     }
 
-    /// What may start now, within the plan's bound on parallel steps. Nothing, once a step has failed.
+    /// What may start now, within the plan's bound on parallel steps: what [`skip`](Self::skip) has left. Nothing, once a step has
+    /// failed.
     pub(super) fn startable(&self, plan: &Plan, now: Instant) -> Vec<StepStart> {
         let free = self.free(plan);
         if self.failed.is_some() || free == 0 {
@@ -149,14 +198,14 @@ impl Board {
         }
         let due = |row: &Row| row.state == StepState::Pending && row.not_before.is_none_or(|at| at <= now);
         let places = self.rows.iter().enumerate().filter(|(_, row)| due(row) && row.open_needs == 0).map(|(place, _)| place);
-        let indices = places.map(StepIndex::from_position).filter(|index| !plan.is_approval(*index));
+        let indices = places.map(StepIndex::from_position).filter(|index| !plan.is_approval(*index) && !self.undecided.contains(index));
         indices.take(free).map(|index| plan.start(index)).collect()
     }
 
     /// The first step that waits for an approval, and for nothing else.
     pub(super) fn awaits_approval(&self, plan: &Plan) -> Option<StepIndex> {
         let rows = self.rows.iter().enumerate().filter(|(_, row)| row.state == StepState::Pending && row.open_needs == 0);
-        rows.map(|(place, _)| StepIndex::from_position(place)).find(|index| plan.is_approval(*index))
+        rows.map(|(place, _)| StepIndex::from_position(place)).find(|index| plan.is_approval(*index) && !self.undecided.contains(index))
     }
 
     /// The undos that may start now, within the plan's bound on parallel steps: a step is undone once all that needs it, directly or
@@ -258,9 +307,9 @@ impl Board {
         self.busy == 0
     }
 
-    /// Whether every step has succeeded.
+    /// Whether every step has succeeded, or was skipped by its condition.
     pub(super) fn is_complete(&self) -> bool {
-        self.succeeded == self.rows.len()
+        self.done == self.rows.len()
     }
 
     /// The first step that failed for good.
@@ -275,7 +324,7 @@ impl Board {
 
     /// The first step that was left as it was when the run was resumed for the sake of another one.
     pub(super) fn left_over(&self) -> Option<(StepIndex, StepState)> {
-        let left = |row: &Row| matches!(row.state, StepState::Failed | StepState::Skipped | StepState::Cancelled);
+        let left = |row: &Row| !row.done && matches!(row.state, StepState::Failed | StepState::Skipped | StepState::Cancelled);
         let place = self.rows.iter().position(left)?;
         Some((StepIndex::from_position(place), self.rows[place].state))
     }
@@ -295,6 +344,7 @@ fn has_undo(plan: &Plan, place: usize) -> bool {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::model::Condition;
 
     fn indices(starts: &[StepStart]) -> Vec<u32> {
         starts.iter().map(|start| start.index.get()).collect()
@@ -386,6 +436,71 @@ mod tests {
         assert_eq!(board.undone_outcome(StepIndex::new(0)), Some(Some(Value::from(0))), "its own output is kept");
         board.settled(&plan, StepIndex::new(0), StepState::Undone, None, None);
         assert!(board.undo_startable(&plan, now).is_empty() && board.is_idle() && board.next_undo(&plan).is_none());
+    }
+
+    fn with_conditions() -> Plan {
+        Plan::builder()
+            .step("a", "x", |s| s)
+            .step("b", "x", |s| s.needs(["a"]).when(Condition::output("a").at("/n").greater_than(1)))
+            .step("c", "x", |s| s.needs(["b"]).when(Condition::succeeded("b")))
+            .step("d", "x", |s| s.needs(["a"]).when(Condition::output("a").exists()))
+            .step("e", "x", |s| s.needs(["c", "d"]))
+            .approval("f", crate::model::Role::Admin, |s| s.needs(["e"]).when(Condition::skipped("c")))
+            .build()
+            .unwrap()
+    }
+
+    #[test]
+    fn a_chain_of_steps_is_skipped_in_one_go() {
+        let plan = with_conditions();
+        let now = Instant::now();
+        let mut board = Board::new(&plan, &[], |_| None);
+        assert_eq!(board.skip(&plan), [], "a is not done yet");
+        board.started(StepIndex::new(0), 1);
+        board.settled(&plan, StepIndex::new(0), StepState::Succeeded, Some(serde_json::json!({ "n": 1 })), None);
+        assert!(board.startable(&plan, now).is_empty(), "nobody looked at the conditions yet");
+        assert_eq!(board.skip(&plan), [1, 2].map(StepIndex::new));
+        assert_eq!(board.skip(&plan), [], "they are looked at once");
+        assert_eq!(indices(&board.startable(&plan, now)), [3]);
+        board.started(StepIndex::new(3), 1);
+        board.settled(&plan, StepIndex::new(3), StepState::Succeeded, None, None);
+        assert_eq!(board.skip(&plan), []);
+        assert_eq!(indices(&board.startable(&plan, now)), [4], "e waits for nothing that was skipped");
+        assert!(board.outputs(&plan, StepIndex::new(4)).is_empty());
+        board.started(StepIndex::new(4), 1);
+        board.settled(&plan, StepIndex::new(4), StepState::Succeeded, None, None);
+        assert_eq!(board.awaits_approval(&plan), None, "its condition comes first");
+        assert_eq!(board.skip(&plan), []);
+        assert_eq!((board.awaits_approval(&plan), board.left_over()), (Some(StepIndex::new(5)), None));
+        board.settled(&plan, StepIndex::new(5), StepState::Succeeded, None, None);
+        assert!(board.is_complete());
+    }
+
+    #[test]
+    fn a_new_holder_tells_by_the_rows_what_was_skipped_by_its_condition() {
+        let plan = with_conditions();
+        let stood = |states: [StepState; 6]| {
+            let rows = states.into_iter().enumerate().map(|(place, state)| {
+                let index = StepIndex::from_position(place);
+                let mut step = Step::pending(crate::id::RunId::new(), index, plan.steps()[place].name.clone(), None);
+                step.row_mut().state = state;
+                step.row_mut().attempt = u32::from(!matches!(state, StepState::Pending | StepState::Skipped));
+                step.row_mut().output = (place == 0).then(|| serde_json::json!({ "n": 1 }));
+                step
+            });
+            Board::new(&plan, &rows.collect::<Vec<_>>(), |_| None)
+        };
+        use StepState::{Failed, Pending, Skipped, Succeeded};
+        let mut board = stood([Succeeded, Skipped, Skipped, Succeeded, Pending, Pending]);
+        assert_eq!((board.skip(&plan), board.left_over()), (Vec::new(), None));
+        assert_eq!(indices(&board.startable(&plan, Instant::now())), [4]);
+        let mut board = stood([Succeeded, Skipped, Pending, Succeeded, Pending, Pending]);
+        assert_eq!(board.skip(&plan), [StepIndex::new(2)]);
+        let mut board = stood([Succeeded, Skipped, Pending, Failed, Pending, Pending]);
+        assert_eq!(board.skip(&plan), [], "nothing is, once a step has failed");
+        let board = stood([Succeeded, Skipped, Skipped, Skipped, Skipped, Skipped]);
+        assert_eq!(board.left_over(), Some((StepIndex::new(3), Skipped)), "the condition of d holds: the end of the run skipped it");
+        assert!(stood([Succeeded, Skipped, Skipped, Succeeded, Succeeded, Succeeded]).is_complete());
     }
 
     #[test]

@@ -25,7 +25,7 @@ use crate::{
     },
     model::{Plan, Run, RunState, StepIndex, StepStart, StepState, StopPolicy},
     random,
-    store::{Change, Claim, Command, End, Fence, RecordError, Recorded, Settle, Settlement, Store},
+    store::{Change, Claim, Command, End, Fence, RecordError, Recorded, Settle, Settlement, Skip, Store},
 };
 
 /// What all drivers of a worker share.
@@ -161,13 +161,14 @@ impl Driver {
         let mut ended: Vec<BodyEnd> = Vec::new();
         loop {
             let settle = self.settlements(std::mem::take(&mut ended));
+            let skip = self.skips();
             let end = self.end_after(&settle);
             let start = self.startable_with(end.as_ref());
-            if !settle.is_empty() || !start.is_empty() || end.is_some() {
+            if !settle.is_empty() || !skip.is_empty() || !start.is_empty() || end.is_some() {
                 settle.iter().for_each(|settle| self.flush_progress(settle.step));
                 let handed_back = matches!(end, Some(End::HandBack));
                 let is_undo = self.state == RunState::Undoing || matches!(end, Some(End::Undo { .. }));
-                let recorded = self.record(Change::Advance { settle, start: start.clone(), end }).await?;
+                let recorded = self.record(Change::Advance { settle, skip, start: start.clone(), end }).await?;
                 let begun = start.iter().filter_map(|start| {
                     let started = recorded.started.iter().find(|(index, ..)| *index == start.index)?;
                     Some((*start, started.1))
@@ -226,7 +227,8 @@ impl Driver {
             message: "not begun".to_owned(),
         };
         let end = if self.is_cancelling() { End::Cancel { message: String::new() } } else { End::Fail { message } };
-        self.record(Change::Advance { settle: begun.into_iter().map(settle).collect(), start: Vec::new(), end: Some(end) }).await?;
+        let settle = begun.into_iter().map(settle).collect();
+        self.record(Change::Advance { settle, skip: Vec::new(), start: Vec::new(), end: Some(end) }).await?;
         Ok(())
     }
 
@@ -325,6 +327,16 @@ impl Driver {
             Some(pause) if !permanent => Settlement::Retry { pause },
             _ => Settlement::Failed,
         }
+    }
+
+    /// What is not to be executed, as its condition is false. The board shows it at once, as with what was settled.
+    pub(super) fn skips(&mut self) -> Vec<Skip> {
+        if self.state != RunState::Running || self.is_cancelling() || self.parked.is_some() {
+            return Vec::new();
+        }
+        let plan = Arc::clone(&self.plan);
+        let said = |step| plan.step(step)?.when.as_ref().map(|condition| format!("its condition is false: {condition}"));
+        self.board.skip(&plan).into_iter().map(|step| Skip { step, message: said(step).unwrap_or_default() }).collect()
     }
 
     /// What becomes of the run once `settle`, which the board shows already, is recorded, if anything.
@@ -496,7 +508,7 @@ impl Driver {
     async fn park_if_broken(&mut self) {
         let Some(why) = self.broken.take() else { return };
         let message = format!("a transition could not be recorded: {why}; mend the cause, then resume or cancel the run");
-        let change = Change::Advance { settle: Vec::new(), start: Vec::new(), end: Some(End::Park { message }) };
+        let change = Change::Advance { settle: Vec::new(), skip: Vec::new(), start: Vec::new(), end: Some(End::Park { message }) };
         if let Err(error) = self.shared.recorder.record(Command::fenced(self.info.id, self.fence, change)).await {
             tracing::error!(%error, "the run could not be parked either; it stays with this worker until the process ends");
         }
@@ -530,7 +542,7 @@ async fn park_unreadable(shared: &Shared, claim: &Claim, error: &crate::Error) {
         running.map(|step| Settle { step: step.index, attempt: step.attempt, how: Settlement::Interrupted, message: message.clone() });
     let end =
         if run.state == RunState::Cancelling { End::Cancel { message: String::new() } } else { End::Park { message: message.clone() } };
-    let change = Change::Advance { settle: settle.collect(), start: Vec::new(), end: Some(end) };
+    let change = Change::Advance { settle: settle.collect(), skip: Vec::new(), start: Vec::new(), end: Some(end) };
     let fence = Fence { worker, epoch: run.epoch };
     if let Err(error) = shared.recorder.record(Command::fenced(run.id, fence, change)).await {
         tracing::error!(%error, "a run whose plan cannot be read could not be parked");

@@ -13,7 +13,7 @@ use crate::{
 };
 
 impl Driver {
-    /// Settles every step that the earlier worker left running, and starts what is to be executed again, in one record. Answers
+    /// Settles every step that the earlier worker left running, skips and starts what is to go on, in one record. Answers
     /// with the steps that were started, each with its attempt.
     pub(super) async fn recover(&mut self, steps: &[Step]) -> Result<Vec<(StepStart, u32)>, Left> {
         let mut settle = Vec::new();
@@ -33,17 +33,18 @@ impl Driver {
             Some(message) if !cancelling => Some(End::Park { message }),
             _ => None,
         };
+        let skip = if end.is_none() { self.skips() } else { Vec::new() };
         let now = Instant::now();
         let start = match self.state {
             _ if end.is_some() || cancelling => Vec::new(),
             RunState::Undoing => self.board.undo_startable(&self.plan, now),
             _ => self.board.startable(&self.plan, now),
         };
-        if settle.is_empty() && start.is_empty() && end.is_none() {
+        if settle.is_empty() && skip.is_empty() && start.is_empty() && end.is_none() {
             return Ok(Vec::new());
         }
         tracing::info!(interrupted = settle.len(), restarted = start.len(), "run recovered");
-        let recorded = self.record(Change::Advance { settle, start: start.clone(), end }).await?;
+        let recorded = self.record(Change::Advance { settle, skip, start: start.clone(), end }).await?;
         if recorded.run_state == RunState::Parked {
             return Err(Left);
         }

@@ -40,7 +40,7 @@ impl Driver {
 
     /// The worker saw that the run is cancelling: perhaps it is again, perhaps it still was when the worker looked.
     pub(super) async fn look_for_a_cancel(&mut self) -> Result<(), Left> {
-        self.record(Change::Advance { settle: Vec::new(), start: Vec::new(), end: None }).await.map(drop)
+        self.record(Change::Advance { settle: Vec::new(), skip: Vec::new(), start: Vec::new(), end: None }).await.map(drop)
     }
 
     /// Starts the bodies of undos whose start is durable.

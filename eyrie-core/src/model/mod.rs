@@ -1,14 +1,17 @@
 //! The nouns: one aggregate a file. A model knows no store and does no I/O; its state changes only through its transition function.
 
 mod audit;
+mod condition;
 mod deployed_service;
 mod deployment;
 mod group;
+mod json_bound;
 mod plan;
 mod plan_builder;
 mod plan_graph;
 mod plan_hash;
 mod plan_policy;
+mod plan_progress;
 mod principal;
 mod project;
 mod recurrence;
@@ -25,10 +28,14 @@ mod token;
 mod user;
 
 pub use audit::{AuditEntry, Verdict};
+pub use condition::{Condition, Done, MAX_CONDITION_BYTES, MAX_CONDITION_DEPTH, MAX_CONDITION_PARTS, OutputOf, OutputTest, ValueTest};
 pub use deployed_service::{DeployedService, DeployedState};
 pub use deployment::{Deployment, DeploymentPatch, NewDeployment};
 pub use group::{DeploymentGroup, GroupPatch, NewGroup};
-pub use plan::{APPROVAL_ACTION, MAX_PARALLEL, MAX_PLAN_BYTES, MAX_PLAN_STEPS, PLAN_VERSION, Plan, PlannedRelease, PlannedStep};
+pub use plan::{
+    APPROVAL_ACTION, MAX_PARALLEL, MAX_PARAMETERS_BYTES, MAX_PLAN_BYTES, MAX_PLAN_STEPS, MAX_VALUE_DEPTH, PLAN_VERSION, Plan,
+    PlannedRelease, PlannedStep,
+};
 pub use plan_builder::{PlanBuilder, StepBuilder};
 pub use plan_hash::PlanHash;
 pub use plan_policy::{CrashPolicy, RetryPolicy, StopPolicy, UndoPolicy};

@@ -19,8 +19,9 @@ use serde_json::Value;
 use crate::{
     error::{Invalid, Result},
     model::{
-        CrashPolicy, PlanBuilder, PlanHash, RetryPolicy, Role, StepIndex, StepStart, StopPolicy, UndoPolicy,
-        plan_graph::{dependents, refuse_cycle, resolve},
+        Condition, CrashPolicy, PlanBuilder, PlanHash, RetryPolicy, Role, StepIndex, StepStart, StopPolicy, UndoPolicy,
+        json_bound::{is_deeper, json_len},
+        plan_graph::PlanGraph,
     },
     name::{ActionName, StepName},
 };
@@ -31,6 +32,10 @@ pub const PLAN_VERSION: u32 = 1;
 pub const MAX_PLAN_STEPS: usize = 10_000;
 /// The largest plan, as JSON, in bytes.
 pub const MAX_PLAN_BYTES: usize = 4 * 1024 * 1024;
+/// The largest parameters of one step, as JSON, in bytes.
+pub const MAX_PARAMETERS_BYTES: usize = 2 * 1024 * 1024;
+/// How deep the parameters of a step, and the configuration of a release, may be nested.
+pub const MAX_VALUE_DEPTH: usize = 100;
 /// What stands as the action of a step that waits for an approval. It needs not be registered.
 pub const APPROVAL_ACTION: &str = "approval";
 /// How many steps of one run are executed at the same time, at most, unless the plan says less.
@@ -44,9 +49,13 @@ pub struct PlannedStep {
     pub name: StepName,
     /// The action that does it.
     pub action: ActionName,
-    /// Names of the steps that must have succeeded first.
+    /// Names of the steps that must be done first: have succeeded, or been skipped by their condition.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub needs: Vec<StepName>,
+    /// What must hold of the outputs of earlier steps, once all that the step needs is done. Else it is skipped, and what needs it
+    /// goes on without an output of it. None: it is always executed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<Condition>,
     /// What the action is given.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub parameters: Value,
@@ -101,8 +110,7 @@ pub struct Plan {
     max_parallel: u32,
     on_failure: StopPolicy,
     on_cancel: StopPolicy,
-    needs: Vec<Vec<StepIndex>>,
-    dependents: Vec<Vec<StepIndex>>,
+    graph: PlanGraph,
 }
 
 /// A plan as it is written, not yet checked.
@@ -141,6 +149,7 @@ impl TryFrom<RawPlan> for Plan {
             return Err(Invalid::new("plan.max_parallel", format!("must be 1 to {MAX_PARALLEL}")));
         }
         for step in &raw.steps {
+            check_value(&step.parameters, MAX_PARAMETERS_BYTES, || format!("plan.steps.{}.parameters", step.name))?;
             let undo = step.undo.as_ref();
             if step.approval.is_some() && undo.is_some() {
                 return Err(Invalid::new(format!("plan.steps.{}.undo", step.name), "an approval has nothing to undo"));
@@ -157,16 +166,28 @@ impl TryFrom<RawPlan> for Plan {
                 }
             }
         }
+        if let Some(release) = &raw.release {
+            check_value(&release.config, MAX_PLAN_BYTES, || "plan.release.config".to_owned())?;
+        }
         for (field, policy) in [("plan.on_failure", raw.on_failure), ("plan.on_cancel", raw.on_cancel)] {
             if policy == StopPolicy::Undo && raw.steps.iter().all(|step| step.undo.is_none()) {
                 return Err(Invalid::new(field, "is undo, but no step of the plan has an undo"));
             }
         }
-        let needs = resolve(&raw.steps)?;
-        let dependents = dependents(&needs);
-        refuse_cycle(&raw.steps, &needs, &dependents)?;
+        let graph = PlanGraph::of(&raw.steps)?;
         let RawPlan { version, steps, release, max_parallel, on_failure, on_cancel } = raw;
-        Ok(Self { version, steps, release, max_parallel, on_failure, on_cancel, needs, dependents })
+        Ok(Self { version, steps, release, max_parallel, on_failure, on_cancel, graph })
+    }
+}
+
+/// Refuses a value that is too large, or nested deeper than can be read back.
+fn check_value(value: &Value, most: usize, field: impl Fn() -> String) -> Result<(), Invalid> {
+    if is_deeper(value, MAX_VALUE_DEPTH) {
+        return Err(Invalid::new(field(), format!("is nested more than {MAX_VALUE_DEPTH} deep")));
+    }
+    match json_len(value) {
+        len if len > most => Err(Invalid::new(field(), format!("is {len} bytes as JSON; at most {most} are accepted"))),
+        _ => Ok(()),
     }
 }
 
@@ -192,13 +213,13 @@ impl Plan {
     /// The steps that `index` needs, in order.
     #[must_use]
     pub fn needs(&self, index: StepIndex) -> &[StepIndex] {
-        self.needs.get(index.position()).map_or(&[], Vec::as_slice)
+        self.graph.needs.get(index.position()).map_or(&[], Vec::as_slice)
     }
 
     /// The steps that need `index`, in order.
     #[must_use]
     pub fn dependents(&self, index: StepIndex) -> &[StepIndex] {
-        self.dependents.get(index.position()).map_or(&[], Vec::as_slice)
+        self.graph.dependents.get(index.position()).map_or(&[], Vec::as_slice)
     }
 
     /// How many steps may run at the same time.
@@ -242,10 +263,20 @@ impl Plan {
         self.step(index).is_some_and(|step| step.approval.is_some())
     }
 
-    /// The steps that need nothing and have a body, at most [`max_parallel`](Self::max_parallel): what starts with the run.
+    /// All steps, each behind what it needs.
+    pub(super) fn in_order(&self) -> &[StepIndex] {
+        &self.graph.order
+    }
+
+    /// The step of that name, if a condition speaks of it.
+    pub(super) fn named(&self, name: &str) -> Option<StepIndex> {
+        self.graph.named.get(name).copied()
+    }
+
+    /// The steps that need nothing (and so have no condition) and have a body, at most [`max_parallel`](Self::max_parallel): what starts with the run.
     #[must_use]
     pub fn first_steps(&self) -> Vec<StepStart> {
-        let roots = self.needs.iter().enumerate().filter(|(_, row)| row.is_empty());
+        let roots = self.graph.needs.iter().enumerate().filter(|(_, row)| row.is_empty());
         let roots = roots.map(|(index, _)| StepIndex::from_position(index)).filter(|index| !self.is_approval(*index));
         roots.map(|index| self.start(index)).take(self.max_parallel as usize).collect()
     }
@@ -298,6 +329,15 @@ mod tests {
     fn refuses_cycles_doubles_and_unknown_names() {
         let cycle = Plan::builder().step("a", "x", |s| s.needs(["b"])).step("b", "x", |s| s.needs(["a"])).build().unwrap_err();
         assert!(cycle.invalid().unwrap().reason().contains("circle"));
+        assert!(["plan.steps.a.needs", "plan.steps.b.needs"].contains(&cycle.invalid().unwrap().field()), "{cycle}");
+        let behind = Plan::builder()
+            .step("z", "x", |s| s.needs(["y"]))
+            .step("y", "x", |s| s.needs(["b", "r"]))
+            .step("r", "x", |s| s)
+            .step("a", "x", |s| s.needs(["b"]))
+            .step("b", "x", |s| s.needs(["r", "a"]));
+        let behind = behind.build().unwrap_err();
+        assert!(["plan.steps.a.needs", "plan.steps.b.needs"].contains(&behind.invalid().unwrap().field()), "{behind}");
         let double = Plan::builder().step("a", "x", |s| s).step("a", "x", |s| s).build().unwrap_err();
         assert_eq!(double.invalid().unwrap().field(), "plan.steps.a");
         let unknown = Plan::builder().step("a", "x", |s| s.needs(["zz"])).build().unwrap_err();
@@ -305,6 +345,27 @@ mod tests {
         assert!(Plan::builder().build().is_err());
         let many = (0..=MAX_PLAN_STEPS).fold(Plan::builder(), |plan, n| plan.step(format!("s{n}"), "x", |s| s));
         assert_eq!(many.build().unwrap_err().invalid().unwrap().field(), "plan.steps");
+    }
+
+    #[test]
+    fn refuses_values_that_are_too_large_or_too_deep() {
+        let refusal = |plan: PlanBuilder| plan.build().err().map(|error| error.invalid().unwrap().field().to_owned());
+        let with = |parameters: Value| refusal(Plan::builder().step("a", "x", |s| s).step("b", "x", |s| s.parameters(parameters)));
+        let deep = |depth: usize| (0..depth).fold(Value::from(1), |inner, _| Value::from(vec![inner]));
+        let released = |config| {
+            let release = PlannedRelease { config, leaves_running: true };
+            Plan::builder().step("a", "x", |s| s.parameters(deep(MAX_VALUE_DEPTH))).release(release)
+        };
+        assert_eq!(with(Value::from("x".repeat(MAX_PARAMETERS_BYTES - 2))), None);
+        assert_eq!(with(Value::from("x".repeat(MAX_PARAMETERS_BYTES - 1))).as_deref(), Some("plan.steps.b.parameters"));
+        assert_eq!(with(deep(MAX_VALUE_DEPTH + 1)).as_deref(), Some("plan.steps.b.parameters"));
+        assert_eq!(refusal(released(deep(MAX_VALUE_DEPTH + 1))).as_deref(), Some("plan.release.config"));
+        let deepest = released(deep(MAX_VALUE_DEPTH)).build().unwrap();
+        assert_eq!(Plan::decode(&deepest.encode().unwrap().1).unwrap(), deepest, "what is accepted can be read back");
+        let large = (0..3).fold(Plan::builder(), |plan, n| {
+            plan.step(format!("s{n}"), "x", |s| s.parameters(Value::from("x".repeat(MAX_PARAMETERS_BYTES - 2))))
+        });
+        assert_eq!(large.build().unwrap().encode().unwrap_err().invalid().unwrap().field(), "plan");
     }
 
     #[test]
@@ -337,6 +398,7 @@ mod tests {
         assert_eq!(again.downstream(StepIndex::new(1)), [1, 2].map(StepIndex::new));
         let plain = Plan::builder().step("a", "x", |s| s).build().unwrap().encode().unwrap().1;
         assert!(!plain.contains("undo") && !plain.contains("on_cancel"), "a plan without undo is written as before: {plain}");
+        assert!(!plain.contains("when"), "as is one without conditions: {plain}");
     }
 
     #[test]

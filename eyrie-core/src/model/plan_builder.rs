@@ -7,8 +7,8 @@ use serde_json::Value;
 use crate::{
     error::{Invalid, Result},
     model::{
-        APPROVAL_ACTION, CrashPolicy, MAX_PARALLEL, PLAN_VERSION, Plan, PlannedRelease, PlannedStep, RetryPolicy, Role, StopPolicy,
-        UndoPolicy, plan::RawPlan,
+        APPROVAL_ACTION, Condition, CrashPolicy, MAX_PARALLEL, PLAN_VERSION, Plan, PlannedRelease, PlannedStep, RetryPolicy, Role,
+        StopPolicy, UndoPolicy, plan::RawPlan,
     },
     name::{ActionName, StepName},
 };
@@ -48,6 +48,7 @@ impl PlanBuilder {
                     name,
                     action,
                     needs: Vec::new(),
+                    when: None,
                     parameters: Value::Null,
                     retry: RetryPolicy::NEVER,
                     timeout_ms: None,
@@ -108,8 +109,8 @@ impl PlanBuilder {
     /// Checks the whole graph.
     ///
     /// # Errors
-    /// [`Invalid`] names the step and what is wrong: a bad or doubled name, an unknown need, a cycle, too many steps, undo where
-    /// no step has one.
+    /// [`Invalid`] names the step and what is wrong: a bad or doubled name, an unknown need, a cycle, too many steps, parameters that
+    /// are too large, a condition on what the step does not need, undo where no step has one.
     pub fn build(self) -> Result<Plan> {
         if let Some(invalid) = self.refused {
             return Err(invalid.into());
@@ -128,7 +129,7 @@ pub struct StepBuilder {
 }
 
 impl StepBuilder {
-    /// The steps that must have succeeded first, by name.
+    /// The steps that must be done first, by name: have succeeded, or been skipped by their condition.
     #[must_use]
     pub fn needs<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
         for name in names {
@@ -137,6 +138,13 @@ impl StepBuilder {
                 Err(invalid) => self.refused = self.refused.or(Some(invalid.under(&format!("plan.steps.{}.needs", self.step.name)))),
             }
         }
+        self
+    }
+
+    /// What must hold of steps that this one needs, directly or through others. Else it is skipped, and what needs it goes on.
+    #[must_use]
+    pub fn when(mut self, condition: Condition) -> Self {
+        self.step.when = Some(condition);
         self
     }
 
@@ -173,6 +181,7 @@ impl StepBuilder {
         self.step.on_crash = policy;
         self
     }
+
     /// The step can be undone by the `undo` of its own action.
     #[must_use]
     pub fn undo(mut self) -> Self {

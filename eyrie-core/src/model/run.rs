@@ -51,7 +51,7 @@ word_enum! {
         Cancelling = "cancelling",
         /// Steps are being undone.
         Undoing = "undoing",
-        /// All steps succeeded.
+        /// All steps succeeded, or were skipped by their conditions.
         Succeeded = "succeeded",
         /// A step failed.
         Failed = "failed",

@@ -70,7 +70,7 @@ word_enum! {
         Succeeded = "succeeded",
         /// Tried for the last time without success.
         Failed = "failed",
-        /// Never executed: the run ended before, or the script never reported it.
+        /// Never executed: its condition was false, the run ended before, or the script never reported it.
         Skipped = "skipped",
         /// Stopped by a cancel.
         Cancelled = "cancelled",

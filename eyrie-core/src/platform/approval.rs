@@ -34,10 +34,11 @@ impl Acting {
         }
         let plan = self.store().plan(run.plan_hash).await?;
         let steps = self.store().steps(id).await?;
+        let done = done_steps(&plan, &steps);
         let planned = steps.iter().filter(|step| step.parent.is_none() && step.state == StepState::Pending);
         let open = planned.filter_map(|step| {
             let role = plan.step(step.index)?.approval?;
-            needs_are_met(&plan, &steps, step.index).then(|| OpenApproval { step: step.index, name: step.name.clone(), role })
+            are_met(&plan, step.index, &done).then(|| OpenApproval { step: step.index, name: step.name.clone(), role })
         });
         Ok(open.collect())
     }
@@ -45,6 +46,16 @@ impl Acting {
 
 /// Whether all that the step needs is done. While a run waits, needs are met only by approvals, and never unmet.
 pub(super) fn needs_are_met(plan: &Plan, steps: &[Step], step: StepIndex) -> bool {
-    let is_met = |need: &StepIndex| steps.iter().any(|step| step.index == *need && step.state == StepState::Succeeded);
-    plan.needs(step).iter().all(is_met)
+    are_met(plan, step, &done_steps(plan, steps))
+}
+
+fn are_met(plan: &Plan, step: StepIndex, done: &[bool]) -> bool {
+    plan.needs(step).iter().all(|need| done[need.position()])
+}
+
+/// Which of the plan's steps are done, of all steps of the run in order.
+fn done_steps(plan: &Plan, steps: &[Step]) -> Vec<bool> {
+    let stands =
+        |index: StepIndex| steps.get(index.position()).map_or((StepState::Pending, None), |step| (step.state, step.output.as_ref()));
+    plan.done(stands).iter().map(Option::is_some).collect()
 }

@@ -57,10 +57,12 @@ pub struct Fence {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Change {
-    /// Settle steps, start others, and end the run, all at once. When a cancel came first, only the settling is done.
+    /// Settle steps, skip and start others, and end the run, all at once. When a cancel came first, only the settling is done.
     Advance {
         /// Steps whose body has ended.
         settle: Vec<Settle>,
+        /// Steps that are not executed, as their condition is false: what needs them may go on.
+        skip: Vec<Skip>,
         /// Steps whose body is to begin; of a run that is being undone (also by this very command): whose undo is to begin.
         start: Vec<StepStart>,
         /// What becomes of the run.
@@ -175,6 +177,15 @@ pub struct Settle {
     pub message: String,
 }
 
+/// A step that is not executed, as its condition is false. It must never have begun.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Skip {
+    /// The step.
+    pub step: StepIndex,
+    /// What the condition is, for a person.
+    pub message: String,
+}
+
 /// How a body ended: a step's own, or that of its undo.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Settlement {
@@ -199,7 +210,7 @@ pub enum Settlement {
 /// What becomes of a run.
 #[derive(Debug, Clone, PartialEq)]
 pub enum End {
-    /// All steps succeeded.
+    /// All steps succeeded, or were skipped by their conditions.
     Succeed {
         /// What that leaves behind.
         release: Option<PlannedRelease>,

@@ -16,7 +16,7 @@ use crate::{
         cause,
     },
     name::StepName,
-    store::{Change, End, EventRow, Outcome, RecordError, RunView, Settle, Settlement, StepReport},
+    store::{Change, End, EventRow, Outcome, RecordError, RunView, Settle, Settlement, Skip, StepReport},
 };
 
 /// The most steps that one attempt of a step may report.
@@ -56,7 +56,7 @@ impl<'a> Draft<'a> {
     /// Makes the change, or refuses it.
     pub(super) fn make(&mut self, change: &Change) -> Result<(), RecordError> {
         match change {
-            Change::Advance { settle, start, end } => self.settle_and_start(settle, start, end.as_ref())?,
+            Change::Advance { settle, skip, start, end } => self.settle_and_start(settle, skip, start, end.as_ref())?,
             Change::Transact { step, attempt, output, .. } => {
                 let how = Settlement::Succeeded { output: output.clone() };
                 self.settle(&Settle { step: *step, attempt: *attempt, how, message: String::new() })?;
@@ -140,12 +140,15 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
-    fn settle_and_start(&mut self, settle: &[Settle], start: &[StepStart], end: Option<&End>) -> Result<(), RecordError> {
+    fn settle_and_start(&mut self, settle: &[Settle], skip: &[Skip], start: &[StepStart], end: Option<&End>) -> Result<(), RecordError> {
         for one in settle {
             self.settle(one)?;
         }
         let undoes = matches!(end, Some(End::Undo { .. }));
         if self.run.state == RunState::Running && !undoes {
+            for one in skip {
+                self.skip(one)?;
+            }
             for one in start {
                 self.start(*one, StepMove::Start)?;
             }
@@ -234,6 +237,15 @@ impl<'a> Draft<'a> {
             self.step_event(index);
         }
         Ok(())
+    }
+
+    /// What has begun may have had an effect, and cannot be skipped any more.
+    fn skip(&mut self, skip: &Skip) -> Result<(), RecordError> {
+        let step = self.step(skip.step)?;
+        if step.parent.is_some() || step.attempt > 0 {
+            return Err(IllegalTransition { machine: "step", from: step.state.as_str(), event: "be skipped by its condition" }.into());
+        }
+        self.move_step(skip.step, StepMove::Skip, &skip.message)
     }
 
     fn start_undo(&mut self, start: StepStart) -> Result<(), RecordError> {

@@ -38,7 +38,7 @@ use std::fmt::Debug;
 
 pub use audit::{AuditFilter, AuditStore};
 pub use capability::Capabilities;
-pub use command::{Change, Command, End, Fence, RecordError, Recorded, Settle, Settlement, StepReport};
+pub use command::{Change, Command, End, Fence, RecordError, Recorded, Settle, Settlement, Skip, StepReport};
 pub use deployment::{DeploymentFilter, DeploymentStore};
 pub use draft::{MAX_REPORTED_STEPS, MAX_UNDO_DATA, claim};
 pub use event::{EventStore, FeedItem, FeedPage, unbroken};

@@ -42,8 +42,9 @@ impl Needs {
                 needs.commands.insert((run, command.id));
             }
             match &command.change {
-                Change::Advance { settle, start, end } => {
+                Change::Advance { settle, skip, start, end } => {
                     needs.steps.extend(settle.iter().map(|settle| (run, settle.step)));
+                    needs.steps.extend(skip.iter().map(|skip| (run, skip.step)));
                     needs.steps.extend(start.iter().map(|start| (run, start.index)));
                     if !settle.is_empty() {
                         needs.unfinished_reports.insert(run);

@@ -89,9 +89,9 @@ impl Call {
     pub(super) fn look_at(&mut self, commands: &[Command]) {
         for command in commands {
             match &command.change {
-                Change::Advance { settle, start, end } => {
+                Change::Advance { settle, skip, start, end } => {
                     self.starts |= !start.is_empty();
-                    self.finishes |= !settle.is_empty() || end.is_some();
+                    self.finishes |= !settle.is_empty() || !skip.is_empty() || end.is_some();
                     self.undoes |= matches!(end, Some(End::Undo { .. } | End::UndoSucceed | End::UndoFail { .. }));
                 }
                 Change::Transact { .. } => self.finishes = true,

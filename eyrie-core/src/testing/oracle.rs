@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::{
     error::Result,
     id::{DeploymentId, RunId},
-    model::{EventCursor, Plan, Run, RunEvent, RunEventBody, RunMove, RunState, Step, StepIndex, StepMove, StepState},
+    model::{Done, EventCursor, Plan, Run, RunEvent, RunEventBody, RunMove, RunState, Step, StepIndex, StepMove, StepState},
     store::{PageRequest, RunFilter, Store},
 };
 
@@ -206,6 +206,9 @@ impl<'a> Replay<'a> {
         if !state.is_held() && self.steps.values().any(|step| step.state == StepState::Running) {
             self.fault(&format!("the run is {state} and has a step that runs"));
         }
+        if state == RunState::Succeeded && self.done().contains(&None) {
+            self.fault("the run succeeded without some of its steps");
+        }
         if state.is_terminal() {
             let open: Vec<_> = self.steps.iter().filter(|(_, step)| !step.state.is_terminal()).map(|(index, _)| *index).collect();
             for index in open {
@@ -237,11 +240,22 @@ impl<'a> Replay<'a> {
     }
 
     fn step_begins(&mut self, index: StepIndex) {
-        for need in self.record.plan.needs(index) {
-            if self.steps.get(need).is_none_or(|step| step.state != StepState::Succeeded) {
-                self.fault(&format!("step {index} began before step {need} had succeeded"));
+        let plan = &self.record.plan;
+        let done = self.done();
+        for need in plan.needs(index) {
+            if done[need.position()].is_none() {
+                self.fault(&format!("step {index} began before step {need} was done"));
             }
         }
+        if !plan.is_wanted(index, |need| done[need.position()]) {
+            self.fault(&format!("step {index} began although its condition is false"));
+        }
+    }
+
+    /// The steps that are done so far: they succeeded, or were skipped by their conditions. An output never changes.
+    fn done(&self) -> Vec<Option<Done<'a>>> {
+        let output = |index: StepIndex| self.record.steps.get(index.position()).and_then(|step| step.output.as_ref());
+        self.record.plan.done(|index| (self.steps.get(&index).map_or(StepState::Pending, |step| step.state), output(index)))
     }
 
     /// All that needs it, and had begun, must be undone.

@@ -2,6 +2,7 @@
 
 mod approval;
 mod cancel;
+mod conditions;
 mod feed;
 mod misbehaviour;
 mod not_before;

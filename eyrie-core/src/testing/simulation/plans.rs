@@ -1,4 +1,4 @@
-//! Random plans: chains, diamonds and fans, with retries, time-outs, approvals and undo.
+//! Random plans: chains, diamonds and fans, with retries, time-outs, conditions, approvals and undo.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use serde_json::json;
 use super::work::{Behaviour, WORK};
 use crate::{
     error::Result,
-    model::{CrashPolicy, Plan, PlanBuilder, RetryPolicy, Role, StepBuilder, StopPolicy},
+    model::{Condition, CrashPolicy, Plan, PlanBuilder, RetryPolicy, Role, StepBuilder, StopPolicy},
     testing::Rng,
 };
 
@@ -49,8 +49,16 @@ fn shape(rng: &mut Rng) -> Vec<Vec<usize>> {
 
 fn add(plan: PlanBuilder, rng: &mut Rng, place: usize, needs: &[usize], undoes: bool) -> PlanBuilder {
     let needs: Vec<_> = needs.iter().map(|need| format!("s{need}")).collect();
+    let when = condition(rng, &needs);
+    let shape = |step: StepBuilder| {
+        let step = step.needs(needs);
+        match when {
+            Some(condition) => step.when(condition),
+            None => step,
+        }
+    };
     if place > 0 && rng.once_in(10) {
-        return plan.approval(format!("s{place}"), Role::Developer, |step| step.needs(needs));
+        return plan.approval(format!("s{place}"), Role::Developer, shape);
     }
     let behaviour = Behaviour {
         millis: if rng.once_in(6) { rng.between(200, 1500) } else { rng.between(0, 60) },
@@ -73,7 +81,7 @@ fn add(plan: PlanBuilder, rng: &mut Rng, place: usize, needs: &[usize], undoes: 
     let undo_with = rng.once_in(4);
     let pause = Duration::from_millis(rng.between(1, 60));
     plan.step(format!("s{place}"), WORK, |step: StepBuilder| {
-        let mut step = step.needs(needs).parameters(json!(behaviour)).on_crash(on_crash).retry(RetryPolicy::exponential(attempts, pause));
+        let mut step = shape(step).parameters(json!(behaviour)).on_crash(on_crash).retry(RetryPolicy::exponential(attempts, pause));
         if let Some(timeout) = timeout {
             step = step.timeout(timeout);
         }
@@ -83,4 +91,16 @@ fn add(plan: PlanBuilder, rng: &mut Rng, place: usize, needs: &[usize], undoes: 
             (false, _) => step,
         }
     })
+}
+
+/// Sometimes one, on whether a step that is needed succeeded at its first attempt (which is its output), or was skipped.
+fn condition(rng: &mut Rng, needs: &[String]) -> Option<Condition> {
+    let need = needs.get(usize::try_from(rng.below(4)).unwrap_or(0))?;
+    let at_once = Condition::output(need).less_than(2);
+    match rng.below(4) {
+        0 => Some(at_once),
+        1 => Some(!at_once),
+        2 => Some(Condition::any([Condition::skipped(need), at_once])),
+        _ => None,
+    }
 }

@@ -1,0 +1,38 @@
+//! How large and how deep a piece of JSON is.
+
+use std::io;
+
+use serde::Serialize;
+use serde_json::Value;
+
+/// The length of what is written, as JSON in bytes.
+pub(super) fn json_len(value: &impl Serialize) -> usize {
+    let mut length = Length(0);
+    match serde_json::to_writer(&mut length, value) {
+        Ok(()) => length.0,
+        // What cannot be written as JSON is larger than anything that can.
+        Err(_) => usize::MAX,
+    }
+}
+
+struct Length(usize);
+
+impl io::Write for Length {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Whether the value has lists or objects within each other more than `depth` deep. Looks no deeper than that.
+pub(super) fn is_deeper(value: &Value, depth: usize) -> bool {
+    match value {
+        Value::Array(values) => depth == 0 || values.iter().any(|value| is_deeper(value, depth - 1)),
+        Value::Object(fields) => depth == 0 || fields.values().any(|value| is_deeper(value, depth - 1)),
+        _ => false,
+    }
+}
