@@ -18,6 +18,7 @@ use crate::{
     },
     error::Failure,
     listing::{found, listed},
+    queue_rule,
     rows::{FromRow, Kind, RowStatement, Rows},
     store::SeaStore,
     version::{deleted, updated},
@@ -33,9 +34,11 @@ static DEPLOYMENT: RowStatement = RowStatement::select(Model::COLUMNS, "deployme
 impl DeploymentStore for SeaStore {
     async fn create_deployment(&self, deployment: &Deployment, audit: &AuditEntry) -> Result<()> {
         let (row, entry) = (Model::from(deployment), audit_entry::Model::from(audit));
+        let rule = queue_rule::of(row.id, &deployment.settings);
         self.write(Class::Request, "create deployment", move |tx| async move {
             let done = Entity::insert(row.into_active_model()).exec_without_returning(&*tx).await;
             done.map_err(|error| Failure::from(error).on_reference_missing(REFERRED))?;
+            queue_rule::keep(&tx, rule).await?;
             audit::keep(&tx, entry).await?;
             tx.commit().await
         })
@@ -68,6 +71,7 @@ impl DeploymentStore for SeaStore {
 
     async fn update_deployment(&self, deployment: &Deployment, audit: &AuditEntry) -> Result<()> {
         let (row, entry) = (Model::from(deployment), audit_entry::Model::from(audit));
+        let rule = queue_rule::of(row.id, &deployment.settings);
         self.write(Class::Request, "update deployment", move |tx| async move {
             let done = Entity::update_many()
                 .col_expr(Column::Slug, Expr::value(row.slug))
@@ -82,6 +86,7 @@ impl DeploymentStore for SeaStore {
                 .await
                 .map_err(|error| Failure::from(error).on_reference_missing(REFERRED))?;
             updated::<Entity>(&tx, "deployment", row.id, Column::Id, done).await?;
+            queue_rule::keep(&tx, rule).await?;
             audit::keep(&tx, entry).await?;
             tx.commit().await
         })
@@ -91,6 +96,7 @@ impl DeploymentStore for SeaStore {
     async fn delete_deployment(&self, id: DeploymentId, audit: &AuditEntry) -> Result<()> {
         let entry = audit_entry::Model::from(audit);
         self.write(Class::Request, "delete deployment", move |tx| async move {
+            queue_rule::forget(&tx, id.uuid()).await?;
             let done = Entity::delete_by_id(id.uuid()).exec(&*tx).await;
             deleted("deployment", "the deployment has runs", done)?;
             audit::keep(&tx, entry).await?;

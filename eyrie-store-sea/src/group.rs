@@ -18,6 +18,7 @@ use crate::{
     },
     error::Failure,
     listing::{found, listed},
+    queue_rule,
     store::SeaStore,
     version::{deleted, updated},
     writer::Class,
@@ -27,9 +28,11 @@ use crate::{
 impl GroupStore for SeaStore {
     async fn create_group(&self, group: &DeploymentGroup, audit: &AuditEntry) -> Result<()> {
         let (row, entry) = (Model::from(group), audit_entry::Model::from(audit));
+        let rule = queue_rule::of(row.id, &group.settings);
         self.write(Class::Request, "create group", move |tx| async move {
             let done = Entity::insert(row.into_active_model()).exec_without_returning(&*tx).await;
             done.map_err(|error| Failure::from(error).on_reference_missing("project"))?;
+            queue_rule::keep(&tx, rule).await?;
             audit::keep(&tx, entry).await?;
             tx.commit().await
         })
@@ -52,6 +55,7 @@ impl GroupStore for SeaStore {
 
     async fn update_group(&self, group: &DeploymentGroup, audit: &AuditEntry) -> Result<()> {
         let (row, entry) = (Model::from(group), audit_entry::Model::from(audit));
+        let rule = queue_rule::of(row.id, &group.settings);
         self.write(Class::Request, "update group", move |tx| async move {
             let done = Entity::update_many()
                 .col_expr(Column::Slug, Expr::value(row.slug))
@@ -64,6 +68,7 @@ impl GroupStore for SeaStore {
                 .exec(&*tx)
                 .await?;
             updated::<Entity>(&tx, "group", row.id, Column::Id, done).await?;
+            queue_rule::keep(&tx, rule).await?;
             audit::keep(&tx, entry).await?;
             tx.commit().await
         })
@@ -73,6 +78,7 @@ impl GroupStore for SeaStore {
     async fn delete_group(&self, id: GroupId, audit: &AuditEntry) -> Result<()> {
         let entry = audit_entry::Model::from(audit);
         self.write(Class::Request, "delete group", move |tx| async move {
+            queue_rule::forget_group(&tx, id.uuid()).await?;
             let done = Entity::delete_by_id(id.uuid()).exec(&*tx).await;
             deleted("group", "the group still has deployments", done)?;
             audit::keep(&tx, entry).await?;

@@ -27,6 +27,7 @@ mod own_thread;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod project;
+mod queue_rule;
 mod release;
 mod retention;
 mod rows;

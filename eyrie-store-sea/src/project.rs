@@ -21,6 +21,7 @@ use crate::{
     },
     error::Failure,
     listing::{all_found, found, listed},
+    queue_rule,
     store::SeaStore,
     version::{deleted, updated},
     writer::Class,
@@ -30,10 +31,12 @@ use crate::{
 impl ProjectStore for SeaStore {
     async fn create_project(&self, project: &Project, audit: &AuditEntry) -> Result<()> {
         let (row, uid, entry) = (Model::from(project), namespace::Model::from(project), audit_entry::Model::from(audit));
+        let rule = queue_rule::of(row.id, &project.settings);
         self.write(Class::Request, "create project", move |tx| async move {
             namespace::Entity::insert(uid.into_active_model()).exec_without_returning(&*tx).await?;
             let done = Entity::insert(row.into_active_model()).exec_without_returning(&*tx).await;
             done.map_err(|error| Failure::from(error).on_reference_missing("user"))?;
+            queue_rule::keep(&tx, rule).await?;
             audit::keep(&tx, entry).await?;
             tx.commit().await
         })
@@ -63,6 +66,7 @@ impl ProjectStore for SeaStore {
 
     async fn update_project(&self, project: &Project, audit: &AuditEntry) -> Result<()> {
         let (row, entry) = (Model::from(project), audit_entry::Model::from(audit));
+        let rule = queue_rule::of(row.id, &project.settings);
         self.write(Class::Request, "update project", move |tx| async move {
             let done = Entity::update_many()
                 .col_expr(Column::Slug, Expr::value(row.slug))
@@ -76,6 +80,7 @@ impl ProjectStore for SeaStore {
                 .await
                 .map_err(|error| Failure::from(error).on_reference_missing("user"))?;
             updated::<Entity>(&tx, "project", row.id, Column::Id, done).await?;
+            queue_rule::keep(&tx, rule).await?;
             audit::keep(&tx, entry).await?;
             tx.commit().await
         })
@@ -85,6 +90,7 @@ impl ProjectStore for SeaStore {
     async fn delete_project(&self, id: ProjectId, audit: &AuditEntry) -> Result<()> {
         let entry = audit_entry::Model::from(audit);
         self.write(Class::Request, "delete project", move |tx| async move {
+            queue_rule::forget(&tx, id.uuid()).await?;
             let done = Entity::delete_by_id(id.uuid()).exec(&*tx).await;
             deleted("project", "the project still has groups or services", done)?;
             audit::keep(&tx, entry).await?;

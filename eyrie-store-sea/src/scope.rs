@@ -17,6 +17,7 @@ use crate::{
     },
     error::Failure,
     listing::{found, listed},
+    queue_rule,
     store::SeaStore,
     version::{deleted, updated},
     writer::Class,
@@ -26,9 +27,11 @@ use crate::{
 impl ScopeStore for SeaStore {
     async fn create_scope(&self, scope: &Scope, audit: &AuditEntry) -> Result<()> {
         let (row, entry) = (Model::from(scope), audit_entry::Model::from(audit));
+        let rule = queue_rule::of(row.id, &scope.settings);
         self.write(Class::Request, "create scope", move |tx| async move {
             let done = Entity::insert(row.into_active_model()).exec_without_returning(&*tx).await;
             done.map_err(|error| Failure::from(error).on_reference_missing("group"))?;
+            queue_rule::keep(&tx, rule).await?;
             audit::keep(&tx, entry).await?;
             tx.commit().await
         })
@@ -46,6 +49,7 @@ impl ScopeStore for SeaStore {
 
     async fn update_scope(&self, scope: &Scope, audit: &AuditEntry) -> Result<()> {
         let (row, entry) = (Model::from(scope), audit_entry::Model::from(audit));
+        let rule = queue_rule::of(row.id, &scope.settings);
         self.write(Class::Request, "update scope", move |tx| async move {
             let done = Entity::update_many()
                 .col_expr(Column::Slug, Expr::value(row.slug))
@@ -59,6 +63,7 @@ impl ScopeStore for SeaStore {
                 .exec(&*tx)
                 .await?;
             updated::<Entity>(&tx, "scope", row.id, Column::Id, done).await?;
+            queue_rule::keep(&tx, rule).await?;
             audit::keep(&tx, entry).await?;
             tx.commit().await
         })
@@ -68,6 +73,7 @@ impl ScopeStore for SeaStore {
     async fn delete_scope(&self, id: ScopeId, audit: &AuditEntry) -> Result<()> {
         let entry = audit_entry::Model::from(audit);
         self.write(Class::Request, "delete scope", move |tx| async move {
+            queue_rule::forget(&tx, id.uuid()).await?;
             let done = Entity::delete_by_id(id.uuid()).exec(&*tx).await;
             deleted("scope", "the scope still has deployments", done)?;
             audit::keep(&tx, entry).await?;

@@ -11,8 +11,8 @@ use eyrie_core::{
     model::{Plan, ReportedState, RunState, StepIndex},
     name::StepName,
     store::{
-        AuditFilter, AuditStore, Change, Command, End, EventStore, PageRequest, ProjectStore, RequestKey, RunFilter, RunStore, StepReport,
-        Store, WorkerStore,
+        AuditFilter, AuditStore, Change, Command, End, EventStore, PageRequest, ProjectStore, QueueOf, QueueStore, RequestKey, RunFilter,
+        RunStore, StepReport, Store, WorkerStore,
     },
 };
 use eyrie_store_sea::{Options, SeaStore, Synchronous};
@@ -328,4 +328,24 @@ async fn refusals_are_counted_by_the_minute() {
     }
     let kept = store.audit(AuditFilter::default(), PageRequest::default()).await.unwrap().items;
     assert_eq!(kept.iter().map(|entry| entry.count).collect::<Vec<_>>(), [1, 3]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_thousand_queued_runs_do_not_delay_the_first_of_another_project() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SeaStore::open_with(Options::new(url(&folder)).synchronous(Synchronous::Normal)).await.unwrap();
+    let large = deployments(&store, 20).await;
+    for _ in 0..10 {
+        let batch: Vec<_> = (0..1000).map(|number| request(&large[number % large.len()], 1)).collect();
+        assert!(store.enqueue(&batch).await.unwrap().iter().all(Result::is_ok));
+    }
+    let worker = worker(&store).await;
+    assert_eq!(store.claim(worker, 4).await.unwrap().len(), 4);
+    let small = request(&deployments(&store, 1).await[0], 1);
+    store.enqueue(std::slice::from_ref(&small)).await.unwrap().remove(0).unwrap();
+    let next = store.claim(worker, 1).await.unwrap();
+    assert_eq!(next[0].run.id, small.run.id, "it gets the next place, before 9,996 that were there first");
+    let last = store.queue(QueueOf::Deployment(large[0].id), PageRequest::default()).await.unwrap();
+    let place = store.in_queue(last.items[99].run.id).await.unwrap().unwrap();
+    assert_eq!((place.position, place.behind), (Some(100), Some(last.items[98].run.id)));
 }

@@ -16,8 +16,8 @@ use crate::{
     error::{ErrorKind, Result},
     id::{AuditId, DeploymentId, GroupId, ProjectId, RunId, ScopeId, ServiceId, TokenId, UserId, WorkerId},
     model::{
-        AuditEntry, Deployment, DeploymentGroup, Namespace, Plan, PlannedRelease, PrincipalRef, Project, Run, RunKind, RunRow, RunState,
-        Scope, Service, ServiceSource, Settings, Step, StepIndex, Token, TokenBinding, TokenKind, User, Verdict,
+        AuditEntry, Deployment, DeploymentGroup, Namespace, Plan, PlannedRelease, PrincipalRef, Project, QueuePolicy, Run, RunKind, RunRow,
+        RunState, Scope, Service, ServiceSource, Settings, Step, StepIndex, Token, TokenBinding, TokenKind, User, Verdict,
     },
     name::{DisplayName, GroupType, Origin, ServiceName, Slug, UserName},
     store::{AuditFilter, Claim, Enqueue, NewUserRule, RequestKey, Store},
@@ -276,7 +276,7 @@ pub fn enqueue(deployment: &Deployment, kind: RunKind, plan: &Plan) -> Enqueue {
         finished_at: None,
         release_id: None,
     });
-    Enqueue { run, plan_json, steps, request_key: None, audit: audit("run.create") }
+    Enqueue { run, plan_json, steps, request_key: None, default_policy: QueuePolicy::Serial, audit: audit("run.create") }
 }
 
 /// The same with a request key.

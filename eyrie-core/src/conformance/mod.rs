@@ -21,6 +21,7 @@
 
 pub mod approvals;
 pub mod audit;
+pub mod coalescing;
 pub mod commands;
 pub mod conditions;
 pub mod deferral;
@@ -29,7 +30,9 @@ pub mod events;
 pub mod fixtures;
 pub mod groups;
 pub mod histories;
+pub mod limits;
 pub mod logs;
+pub mod positions;
 pub mod projects;
 pub mod queue;
 pub mod releases;
@@ -104,6 +107,16 @@ where
         }
         deferral {
             others_pass_it, a_time_that_has_passed, its_time_is_its_place, due_for_several_workers,
+        }
+        coalescing {
+            the_newest_takes_the_place, in_one_batch, what_has_begun_stays, the_nearest_level_counts, a_changed_setting_counts,
+            repeated_keys, a_time_to_wait_for,
+        }
+        limits {
+            of_a_project, of_a_group, of_a_cluster, a_changed_limit_counts, takeover_and_return, claims_in_a_race, gone_with_their_owner,
+        }
+        positions {
+            in_a_deployment, in_a_project, reasons, not_due, unknown_is_not_found,
         }
         transitions {
             settle_start_and_end_are_one, fenced_by_worker_and_epoch, stale_attempts_are_refused, cancel_before_finish,

@@ -94,6 +94,9 @@ async fn serve(this: Loop, mut receiver: mpsc::UnboundedReceiver<Message>) {
         }
         if !enqueues.is_empty() {
             let results = this.enqueue(&enqueues).await;
+            for queued in results.iter().flatten() {
+                this.hub.publish(&queued.superseded);
+            }
             for (answer, result) in enqueue_answers.into_iter().zip(results) {
                 drop(answer.send(result));
             }
@@ -132,9 +135,9 @@ impl Loop {
     /// Queues what may be queued already, by a call that did not say how it ended.
     async fn enqueue_again(&self, one: &Enqueue) -> Result<Enqueued> {
         let again = match self.enqueue_alone(one).await {
-            Ok(Enqueued { run, is_new }) => Ok(Enqueued { is_new: is_new || run.id == one.run.id, run }),
+            Ok(queued) => Ok(Enqueued { is_new: queued.is_new || queued.run.id == one.run.id, ..queued }),
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-                self.store.run(one.run.id).await.map(|run| Enqueued { run, is_new: true })
+                self.store.run(one.run.id).await.map(|run| Enqueued { run, is_new: true, superseded: Vec::new() })
             }
             refused => refused,
         };

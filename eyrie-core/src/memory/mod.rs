@@ -8,6 +8,7 @@ mod deployments;
 mod events;
 mod groups;
 mod logs;
+mod positions;
 mod projects;
 mod queue;
 mod releases;

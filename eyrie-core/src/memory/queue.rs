@@ -1,18 +1,67 @@
 //! The queue: runs come in, and are given to workers.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
-use super::state::{State, free, need};
+use super::state::{RunRecord, State, free};
 use crate::{
     clock::{Timestamp, until},
     error::{Error, ErrorKind, Result},
-    id::{ProjectId, RunId, WorkerId},
-    model::{Run, RunEvent, RunEventBody, RunState, Step},
-    store::{Claim, Enqueue, Enqueued, EventRow, Poll, Waiting, claim, fair_shares, queued},
+    id::{DeploymentId, RunId, WorkerId},
+    model::{Limited, QueuePolicy, Run, RunEvent, RunEventBody, RunState, Settings, Step},
+    store::{Claim, Enqueue, Enqueued, EventRow, Lane, Load, Loads, Newest, Poll, Waiting, claim, fair_shares, limit_reached, queued},
 };
 
 impl State {
-    pub(super) fn enqueue(&mut self, enqueue: &Enqueue, now: Timestamp) -> Result<Enqueued> {
+    /// Queues the runs, and ends those whose place they take.
+    pub(super) fn enqueue(&mut self, runs: &[Enqueue], now: Timestamp) -> Vec<Result<Enqueued>> {
+        let mut answers: Vec<_> = runs.iter().map(|enqueue| self.enqueue_one(enqueue, now)).collect();
+        let mut newest = Newest::default();
+        for (enqueue, answer) in runs.iter().zip(&answers) {
+            if let Ok(Enqueued { run, is_new: true, .. }) = answer
+                && self.policy(run.deployment_id).unwrap_or(enqueue.default_policy) == QueuePolicy::CoalesceLatest
+            {
+                newest.take(run);
+            }
+        }
+        if !newest.is_empty() {
+            self.supersede(&newest, &mut answers, now);
+        }
+        answers
+    }
+
+    /// Ends those whose place the newest take. The answers say how their runs are afterwards.
+    fn supersede(&mut self, newest: &Newest, answers: &mut [Result<Enqueued>], now: Timestamp) {
+        let deployments = newest.deployments();
+        let queued = deployments.iter().filter_map(|deployment| self.open.get(deployment)).flatten();
+        let superseded = newest.end(queued.filter_map(|id| Some(&self.runs.get(id)?.run)));
+        let recorded = self.carry_out(superseded.commands(), now);
+        superseded.tell(&recorded, answers);
+        for answer in answers.iter_mut().flatten() {
+            if let Some(record) = self.runs.get(&answer.run.id) {
+                answer.run = record.run.clone();
+            }
+        }
+    }
+
+    /// The policy that the nearest level of the deployment's settings says.
+    fn policy(&self, deployment: DeploymentId) -> Option<QueuePolicy> {
+        let deployment = self.deployments.get(&deployment)?;
+        let scope = deployment.scope_id.and_then(|scope| self.scopes.get(&scope));
+        let group = self.groups.get(&deployment.group_id);
+        let project = self.projects.get(&deployment.project_id);
+        let levels = [
+            Some(&deployment.settings),
+            scope.map(|scope| &scope.settings),
+            group.map(|group| &group.settings),
+            project.map(|project| &project.settings),
+        ];
+        levels.into_iter().flatten().find_map(Settings::queue_policy)
+    }
+
+    fn enqueue_one(&mut self, enqueue: &Enqueue, now: Timestamp) -> Result<Enqueued> {
         const OPERATION: &str = "enqueue";
         if let Some(key) = &enqueue.request_key
             && let Some((known, id)) = self.request_keys.get(&key.key)
@@ -20,14 +69,15 @@ impl State {
             if known.content != key.content {
                 return Err(Error::new(ErrorKind::Conflict, OPERATION, "the request key was used for another request"));
             }
-            return Ok(Enqueued { run: self.record(*id)?.run.clone(), is_new: false });
+            return Ok(Enqueued { run: self.record(*id)?.run.clone(), is_new: false, superseded: Vec::new() });
         }
         let id = enqueue.run.id;
         free(self.runs.keys(), OPERATION, "there is a run of that id", |known| *known == id)?;
-        need(&self.deployments, enqueue.run.deployment_id, "deployment")?;
+        let lane = self.lane_of(enqueue.run.deployment_id)?;
         let run = queued(&enqueue.run, self.has_current(enqueue.run.deployment_id), now);
         let body = RunEventBody::Run { state: run.state, message: run.message.clone() };
         let event = RunEvent { run_id: id, project_id: run.project_id, seq: 1, at: now, epoch: run.epoch, body };
+        self.runs.insert(id, RunRecord::new(run.clone(), lane));
         self.put_run(run.clone());
         self.put_event(EventRow { event: Arc::new(event), command: None, report_id: None });
         if let Some(record) = self.runs.get_mut(&id) {
@@ -40,7 +90,7 @@ impl State {
             self.request_keys.insert(key.key.clone(), (key.clone(), id));
         }
         self.note(&enqueue.audit);
-        Ok(Enqueued { run, is_new: true })
+        Ok(Enqueued { run, is_new: true, superseded: Vec::new() })
     }
 
     /// Lets runs whose time has come into their deployments' queues.
@@ -63,31 +113,60 @@ impl State {
         self.held.iter().filter(is_abandoned).copied()
     }
 
-    /// Up to `room` queued runs whose turn it is, shared out between their projects.
+    /// What runs of the deployment count against, when they are queued now.
+    fn lane_of(&self, deployment: DeploymentId) -> Result<Lane> {
+        let deployment = self.deployments.get(&deployment).ok_or_else(|| Error::not_found("deployment"))?;
+        let scope = deployment.scope_id.and_then(|scope| self.scopes.get(&scope));
+        Ok(Lane { project: deployment.project_id, group: deployment.group_id, cluster: scope.and_then(|scope| scope.cluster_id) })
+    }
+
+    /// How much is under way of everything that is, or that these lanes belong to, and how much may be.
+    pub(super) fn loads<'a>(&'a self, lanes: impl Iterator<Item = &'a Lane>) -> Loads {
+        let most = |of| match of {
+            Limited::Project(project) => self.projects.get(&project)?.settings.max_running(),
+            Limited::Group(group) => self.groups.get(&group)?.settings.max_running(),
+            Limited::Cluster(cluster) => self.cluster_limits.get(&cluster).copied(),
+        };
+        let mut loads: Loads = lanes.flat_map(Lane::limited).map(|of| (of, Load { under_way: 0, most: most(of) })).collect();
+        for held in self.held.iter().filter_map(|id| self.runs.get(id)) {
+            for of in held.lane.limited() {
+                loads.entry(of).and_modify(|load| load.under_way += 1);
+            }
+        }
+        loads
+    }
+
+    /// The queued runs whose turn it is, each lane's in their order.
+    fn lanes(&self) -> BTreeMap<Lane, Vec<&Run>> {
+        let mut lanes: BTreeMap<Lane, Vec<&Run>> = BTreeMap::new();
+        for record in self.ready.iter().filter_map(|id| self.runs.get(id)) {
+            lanes.entry(record.lane).or_default().push(&record.run);
+        }
+        lanes.values_mut().for_each(|lane| lane.sort_by_key(|run| (run.queued_at, run.id)));
+        lanes
+    }
+
+    /// Up to `room` queued runs whose turn it is, shared out between their projects and groups.
     fn next_in_turn(&self, room: usize) -> Vec<RunId> {
-        let run = |id: &RunId| self.runs.get(id).map(|record| &record.run);
-        let mut queues: BTreeMap<ProjectId, Vec<&Run>> = BTreeMap::new();
-        for run in self.ready.iter().filter_map(run) {
-            queues.entry(run.project_id).or_default().push(run);
-        }
-        let held = |project: ProjectId| self.held.iter().filter_map(run).filter(|run| run.project_id == project).count();
         let small = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
-        let mut waiting = Vec::new();
-        for (project, queue) in &mut queues {
-            queue.sort_by_key(|run| (run.queued_at, run.id));
-            waiting.extend(queue.first().map(|oldest| Waiting {
-                project: *project,
-                ready: small(queue.len()),
-                held: small(held(*project)),
-                since: oldest.queued_at,
-            }));
-        }
+        let mut lanes = self.lanes();
+        let of_lane =
+            |(lane, runs): (&Lane, &Vec<&Run>)| Some(Waiting { lane: *lane, ready: small(runs.len()), since: runs.first()?.queued_at });
+        let waiting: Vec<_> = lanes.iter().filter_map(of_lane).collect();
+        let loads = self.loads(lanes.keys());
         let mut next: Vec<&Run> = Vec::new();
-        for (project, share) in fair_shares(&waiting, small(room)) {
-            next.extend(queues.remove(&project).unwrap_or_default().into_iter().take(share as usize));
+        for (lane, share) in fair_shares(&waiting, &loads, small(room)) {
+            next.extend(lanes.remove(&lane).unwrap_or_default().into_iter().take(share as usize));
         }
         next.sort_by_key(|run| (run.queued_at, run.id));
         next.into_iter().map(|run| run.id).collect()
+    }
+
+    /// Whether there is a run whose turn it is, and that no limit holds back.
+    fn some_may_begin(&self) -> bool {
+        let lanes: BTreeSet<_> = self.ready.iter().filter_map(|id| Some(self.runs.get(id)?.lane)).collect();
+        let loads = self.loads(lanes.iter());
+        lanes.iter().any(|lane| limit_reached(lane, &loads).is_none())
     }
 
     pub(super) fn poll(&self, worker: WorkerId, now: Timestamp) -> Poll {
@@ -96,7 +175,7 @@ impl State {
         let next_due = self.deferred.first().map(|(at, _)| until(now, *at));
         let is_due = next_due.is_some_and(|time_left| time_left.is_zero());
         Poll {
-            claimable: is_due || !self.ready.is_empty() || self.abandoned(now).next().is_some(),
+            claimable: is_due || self.abandoned(now).next().is_some() || self.some_may_begin(),
             cancelling: held.filter(|run| is_cancelling(run)).map(|run| run.id).collect(),
             next_due,
             next_fire: self.next_fire_at().map(|at| until(now, at)),

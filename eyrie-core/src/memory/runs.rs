@@ -12,10 +12,10 @@ use crate::{
     clock::Timestamp,
     error::{Error, Result},
     id::{DeploymentId, RunId, WorkerId},
-    model::{Plan, PlanHash, Run, RunState, Step},
+    model::{Plan, PlanHash, Run, Step},
     store::{
         Capabilities, Claim, Command, Enqueue, Enqueued, Needs, Page, PageRequest, Poll, RecordError, Recorded, RunBatch, RunFilter,
-        RunStore, RunView,
+        RunStore, RunView, has_turn,
     },
 };
 
@@ -61,13 +61,13 @@ impl State {
     }
 
     /// The deployment's runs that have not ended.
-    fn open(&self, deployment: DeploymentId) -> impl Iterator<Item = &Run> {
+    pub(super) fn open(&self, deployment: DeploymentId) -> impl Iterator<Item = &Run> {
         self.open.get(&deployment).into_iter().flatten().filter_map(|id| Some(&self.runs.get(id)?.run))
     }
 
     /// Whether a run of the deployment has its turn.
     pub(super) fn has_current(&self, deployment: DeploymentId) -> bool {
-        self.open(deployment).any(|run| run.state != RunState::Queued || run.ready)
+        self.open(deployment).any(has_turn)
     }
 
     /// The first run in the deployment's queue becomes ready, unless another run of it still stands before it (the one that ended
@@ -83,7 +83,7 @@ impl State {
         }
     }
 
-    fn carry_out(&mut self, commands: &[Command], now: Timestamp) -> Vec<Result<Recorded, RecordError>> {
+    pub(super) fn carry_out(&mut self, commands: &[Command], now: Timestamp) -> Vec<Result<Recorded, RecordError>> {
         let views = self.views(&Needs::of(commands));
         let mut batch = RunBatch::new(views.into_values(), now);
         let answer = |command: &Command| match batch.statements(command) {
@@ -121,7 +121,7 @@ impl RunStore for MemoryStore {
     async fn enqueue(&self, runs: &[Enqueue]) -> Result<Vec<Result<Enqueued>>> {
         let mut state = self.state();
         let now = self.now();
-        Ok(runs.iter().map(|enqueue| state.enqueue(enqueue, now)).collect())
+        Ok(state.enqueue(runs, now))
     }
 
     async fn run(&self, id: RunId) -> Result<Run> {

@@ -91,7 +91,7 @@ impl ScheduleStore for MemoryStore {
         if stored.next_fire_at != Some(fire.due_at) {
             return Err(Error::new(ErrorKind::Conflict, OPERATION, "it has fired since it was read"));
         }
-        let queued = fire.runs.iter().map(|run| state.enqueue(run, now)).collect::<Result<Vec<_>>>()?;
+        let queued = state.enqueue(&fire.runs, now).into_iter().collect::<Result<Vec<_>>>()?;
         let fired = Schedule { next_fire_at: fire.next_fire_at, last_fire: Some(fire.last_fire.clone()), ..stored };
         state.schedules.insert(fired.id, fired);
         Ok(queued)

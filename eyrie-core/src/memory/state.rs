@@ -12,7 +12,7 @@ use crate::{
     clock::Timestamp,
     error::{Error, ErrorKind, Result},
     id::{
-        AuditId, CommandId, DeployedServiceId, DeploymentId, GroupId, ProjectId, ReleaseId, RunId, ScheduleId, ScopeId, ServiceId, TokenId,
+        AuditId, ClusterId, CommandId, DeployedServiceId, DeploymentId, GroupId, ProjectId, ReleaseId, RunId, ScheduleId, ScopeId, ServiceId, TokenId,
         UserId, WorkerId,
     },
     model::{
@@ -20,7 +20,7 @@ use crate::{
         RunEvent, RunState, Schedule, Scope, Service, Step, StepIndex, StepState, Token, User,
     },
     name::{Origin, StepName},
-    store::{EventRow, LogChunk, Page, PageRequest, RequestKey},
+    store::{EventRow, Lane, LogChunk, Page, PageRequest, RequestKey},
 };
 
 /// Refusals are the same when all of this is: who, from where, what, to what, in which minute.
@@ -45,6 +45,7 @@ pub(super) struct State {
     pub(super) runs: BTreeMap<RunId, RunRecord>,
     pub(super) plans: BTreeMap<PlanHash, String>,
     pub(super) request_keys: BTreeMap<String, (RequestKey, RunId)>,
+    pub(super) cluster_limits: BTreeMap<ClusterId, u32>,
     /// Runs that a worker holds or must take over.
     pub(super) held: BTreeSet<RunId>,
     /// Queued runs whose turn it is.
@@ -73,6 +74,8 @@ pub(super) struct Lease {
 /// A run with everything below it.
 pub(super) struct RunRecord {
     pub(super) run: Run,
+    /// What it counts against.
+    pub(super) lane: Lane,
     pub(super) steps: BTreeMap<StepIndex, Step>,
     /// Steps that are pending, running or undoing.
     pub(super) unfinished: BTreeSet<StepIndex>,
@@ -88,9 +91,10 @@ pub(super) struct RunRecord {
 }
 
 impl RunRecord {
-    pub(super) fn new(run: Run) -> Self {
+    pub(super) fn new(run: Run, lane: Lane) -> Self {
         Self {
             run,
+            lane,
             steps: BTreeMap::new(),
             unfinished: BTreeSet::new(),
             unfinished_reports: BTreeMap::new(),
@@ -130,7 +134,7 @@ impl State {
         self.audit.insert(entry.id, entry.clone());
     }
 
-    /// Keeps the run as it is now; what is derived from its state follows.
+    /// Keeps a run that is there as it is now; what is derived from its state follows.
     pub(super) fn put_run(&mut self, run: Run) {
         let (id, deployment) = (run.id, run.deployment_id);
         set(&mut self.held, id, run.state.is_held());
@@ -141,9 +145,8 @@ impl State {
         if open.is_empty() {
             self.open.remove(&deployment);
         }
-        match self.runs.get_mut(&id) {
-            Some(record) => record.run = run,
-            None => drop(self.runs.insert(id, RunRecord::new(run))),
+        if let Some(record) = self.runs.get_mut(&id) {
+            record.run = run;
         }
     }
 

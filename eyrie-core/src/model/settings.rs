@@ -5,7 +5,12 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{error::Invalid, model::retention, name::SettingKey, word_enum::word_enum};
+use crate::{
+    error::Invalid,
+    model::{queue, retention},
+    name::SettingKey,
+    word_enum::word_enum,
+};
 
 /// The most fields of one level, and the largest value as JSON in bytes.
 const MAX_FIELDS: usize = 200;
@@ -29,6 +34,7 @@ impl TryFrom<BTreeMap<SettingKey, Value>> for Settings {
             if size > MAX_VALUE {
                 return Err(Invalid::new(format!("settings.{key}"), format!("is {size} bytes as JSON; at most {MAX_VALUE} are accepted")));
             }
+            queue::check(key.as_str(), value)?;
         }
         Ok(Self(fields))
     }

@@ -7,7 +7,7 @@ use crate::{
     error::{Invalid, Result},
     id::{DeploymentId, GroupId},
     model::{Deployment, DeploymentPatch, EffectiveSettings, Level, NewDeployment},
-    platform::{Acting, Resource, project::display_name},
+    platform::{Acting, Resource, project::display_name, queue::refuse_limit},
     store::{DeploymentFilter, Page, PageRequest},
 };
 
@@ -28,6 +28,7 @@ impl Acting {
     /// `AlreadyExists` when the slug is taken in the group; `Invalid` when the scope or service belongs elsewhere.
     pub async fn create_deployment(&self, group: GroupId, new: NewDeployment) -> Result<Deployment> {
         let group = self.group_for(group, Permission::DeploymentCreate).await?;
+        refuse_limit(&new.settings)?;
         if let Some(scope) = new.scope_id {
             self.check_scope(scope, group.id).await?;
         }
@@ -88,6 +89,9 @@ impl Acting {
         if let Some(scope) = patch.scope_id {
             self.check_scope(scope, deployment.group_id).await?;
             deployment.scope_id = Some(scope);
+        }
+        if let Some(settings) = &patch.settings {
+            refuse_limit(settings)?;
         }
         deployment.version = version;
         deployment.name = patch.name.unwrap_or(deployment.name);

@@ -102,7 +102,7 @@ impl Eyrie {
         let mut runs = Vec::with_capacity(due.fires.len());
         for at in &due.fires {
             let start = StartRun { not_before: Some(*at), ..start.clone() };
-            let run = acting.prepare(&deployment, &plan, start)?;
+            let run = acting.prepare(&deployment, &plan, start).await?;
             runs.push(Enqueue { request_key: Some(key(schedule, *at)), ..run });
         }
         let message = if due.passed_over { "other times were missed" } else { "" };

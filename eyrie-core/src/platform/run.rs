@@ -324,19 +324,20 @@ impl Acting {
     }
 
     async fn enqueue(&self, deployment: &Deployment, plan: Plan, start: StartRun) -> Result<Run> {
-        let queued = self.eyrie.0.engine.enqueue(self.prepare(deployment, &plan, start)?).await?;
+        let queued = self.eyrie.0.engine.enqueue(self.prepare(deployment, &plan, start).await?).await?;
         tracing::info!(run = %queued.run.id, kind = %queued.run.kind, new = queued.is_new, "run queued");
         Ok(queued.run)
     }
 
     /// A run as it is to be queued.
-    pub(super) fn prepare(&self, deployment: &Deployment, plan: &Plan, start: StartRun) -> Result<Enqueue> {
+    pub(super) async fn prepare(&self, deployment: &Deployment, plan: &Plan, start: StartRun) -> Result<Enqueue> {
         let context_json = check_context(&start.context)?;
         let not_before = start.not_before.map(|at| from_micros(at.as_microsecond()));
         if not_before.is_some_and(|at| at > later(self.now(), MAX_AHEAD)) {
             return Err(Invalid::new("not_before", format!("may be at most {} days ahead", MAX_AHEAD.as_secs() / 86_400)).into());
         }
         self.eyrie.0.engine.registry().check(plan)?;
+        let default_policy = self.default_policy(deployment).await?;
         let (plan_hash, plan_json) = plan.encode()?;
         let id = RunId::new();
         let planned = plan.steps().iter().enumerate();
@@ -389,7 +390,7 @@ impl Acting {
             }
         };
         let audit = self.allowed(Permission::RunStart.as_str(), format!("run {id}"), Some(deployment.project_id));
-        Ok(Enqueue { run, plan_json, steps, request_key, audit })
+        Ok(Enqueue { run, plan_json, steps, request_key, default_policy, audit })
     }
 }
 

@@ -5,7 +5,7 @@ use crate::{
     error::Result,
     id::{GroupId, ScopeId},
     model::{DeploymentGroup, NewScope, Scope, ScopePatch},
-    platform::{Acting, Resource, project::display_name},
+    platform::{Acting, Resource, project::display_name, queue::refuse_limit},
     store::{Page, PageRequest},
 };
 
@@ -16,6 +16,7 @@ impl Acting {
     /// `AlreadyExists` when the slug is taken in the group.
     pub async fn create_scope(&self, group: GroupId, new: NewScope) -> Result<Scope> {
         let group = self.group_for(group, Permission::ScopeCreate).await?;
+        refuse_limit(&new.settings)?;
         let scope = Scope {
             id: ScopeId::new(),
             group_id: group.id,
@@ -55,6 +56,9 @@ impl Acting {
     /// `Conflict` when it has changed since.
     pub async fn update_scope(&self, id: ScopeId, version: u64, patch: ScopePatch) -> Result<Scope> {
         let (mut scope, group) = self.scope_for(id, Permission::ScopeUpdate).await?;
+        if let Some(settings) = &patch.settings {
+            refuse_limit(settings)?;
+        }
         scope.version = version;
         scope.name = patch.name.unwrap_or(scope.name);
         scope.settings = patch.settings.unwrap_or(scope.settings);

@@ -12,6 +12,7 @@
 
 mod audit;
 mod capability;
+mod coalesce;
 mod command;
 mod deployment;
 mod draft;
@@ -23,6 +24,7 @@ mod needs;
 mod page;
 mod place;
 mod project;
+mod queue;
 mod record;
 mod release;
 mod retention;
@@ -38,17 +40,19 @@ use std::fmt::Debug;
 
 pub use audit::{AuditFilter, AuditStore};
 pub use capability::Capabilities;
+pub use coalesce::{Newest, Supersession};
 pub use command::{Change, Command, End, Fence, RecordError, Recorded, Settle, Settlement, Skip, StepReport};
 pub use deployment::{DeploymentFilter, DeploymentStore};
 pub use draft::{MAX_REPORTED_STEPS, MAX_UNDO_DATA, claim};
 pub use event::{EventStore, FeedItem, FeedPage, unbroken};
-pub use fairness::{Waiting, fair_shares};
+pub use fairness::{Lane, Load, Loads, Waiting, fair_shares, limit_reached};
 pub use group::{GroupStore, ScopeStore};
 pub use log::{LogBound, LogChunk, LogPiece, LogStore, MAX_LOG_CHUNK};
 pub use needs::Needs;
 pub use page::{Page, PageRequest};
 pub use place::queued;
 pub use project::{MemberStore, ProjectStore};
+pub use queue::{InQueue, QueueOf, QueueStore, has_turn, wait_of};
 pub use record::{EventRow, Outcome, RunBatch, RunView, RunWrites};
 pub use release::{DeployedServiceFilter, ReleaseStore, deployed_after};
 pub use retention::{ForgetRule, Pruning, RetentionStore};
@@ -70,6 +74,7 @@ pub trait Store:
     + ServiceStore
     + RunStore
     + ScheduleStore
+    + QueueStore
     + EventStore
     + LogStore
     + WorkerStore
@@ -94,6 +99,7 @@ impl<T> Store for T where
         + ServiceStore
         + RunStore
         + ScheduleStore
+        + QueueStore
         + EventStore
         + LogStore
         + WorkerStore

@@ -1,13 +1,13 @@
 //! Runs: queued, claimed, and advanced by commands.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
 use crate::{
     error::Result,
     id::{DeploymentId, ProjectId, RunId, ServiceId, WorkerId},
-    model::{AuditEntry, Plan, PlanHash, Run, Step},
+    model::{AuditEntry, Plan, PlanHash, QueuePolicy, Run, RunEvent, Step},
     store::{Capabilities, Command, Page, PageRequest, RecordError, Recorded},
 };
 
@@ -22,6 +22,8 @@ pub struct Enqueue {
     pub steps: Vec<Step>,
     /// The asker's key against doing it twice, already scoped to the asker.
     pub request_key: Option<RequestKey>,
+    /// The queue policy of a deployment for which no level of the settings says one.
+    pub default_policy: QueuePolicy,
     /// Who asked.
     pub audit: AuditEntry,
 }
@@ -42,6 +44,8 @@ pub struct Enqueued {
     pub run: Run,
     /// Whether it was queued by this call.
     pub is_new: bool,
+    /// What was written to the runs whose place it took.
+    pub superseded: Vec<Arc<RunEvent>>,
 }
 
 /// A run that now belongs to a worker.
@@ -53,7 +57,7 @@ pub struct Claim {
     /// on any other, running steps are what the earlier holder left.
     pub steps: Vec<Step>,
     /// What the claim wrote.
-    pub events: Vec<crate::model::RunEvent>,
+    pub events: Vec<RunEvent>,
     /// Whether the run was taken over from a worker that had begun it.
     pub taken_over: bool,
 }
@@ -61,7 +65,7 @@ pub struct Claim {
 /// What a worker should know between two claims. Reading it writes nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Poll {
-    /// Whether a claim would find something.
+    /// Whether a claim would find something; what a limit holds back is not found.
     pub claimable: bool,
     /// Runs of this worker that are to be cancelled.
     pub cancelling: Vec<RunId>,
@@ -88,7 +92,11 @@ pub struct RunFilter {
 #[async_trait]
 pub trait RunStore {
     /// Queues the runs, all in one transaction, each with its `queued` event. A doubled request key answers with the run it made
-    /// before, or with `Conflict` when the content differs; the others are queued all the same.
+    /// before, as it is now, or with `Conflict` when the content differs; the others are queued all the same.
+    ///
+    /// Where a deployment's settings say `coalesce_latest` (the nearest level that says anything, else the run's own default), the
+    /// newest run of a kind takes the place of those that wait and have never begun: they are cancelled in the same transaction, as
+    /// [`Newest`](crate::store::Newest) says.
     ///
     /// # Errors
     /// The outer error: nothing was queued.
@@ -103,9 +111,11 @@ pub trait RunStore {
     async fn plan(&self, hash: PlanHash) -> Result<Plan>;
     /// What there is to do for the worker.
     async fn poll(&self, worker: WorkerId) -> Result<Poll>;
-    /// Lets runs whose time has come by the store's clock into their queues, and gives up to `limit` runs to the worker: first those whose holder is gone, then queued ones whose turn it is, shared out between
-    /// their projects as [`fair_shares`](crate::store::fair_shares) says, the oldest of each; all in the order of their queueing.
-    /// At most one run of a deployment is held at any time. The worker's own lease must be valid (`NotFound`).
+    /// Lets runs whose time has come by the store's clock into their queues, and gives up to `limit` runs to the worker: first those
+    /// whose holder is gone, then queued ones whose turn it is, shared out between their projects and groups as
+    /// [`fair_shares`](crate::store::fair_shares) says, the oldest of each; all in the order of their queueing. At most one run of a
+    /// deployment is held at any time. No queued run is given beyond a limit of its project, group or cluster, however many workers
+    /// claim at the same time; what is taken over counts, and is never refused. The worker's own lease must be valid (`NotFound`).
     async fn claim(&self, worker: WorkerId, limit: u32) -> Result<Vec<Claim>>;
     /// What the store can do beyond what every store does.
     fn capabilities(&self) -> Capabilities;

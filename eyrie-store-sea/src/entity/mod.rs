@@ -11,6 +11,7 @@ pub(crate) mod membership;
 pub(crate) mod namespace;
 pub(crate) mod plan;
 pub(crate) mod project;
+pub(crate) mod queue_rule;
 pub(crate) mod release;
 pub(crate) mod request_key;
 pub(crate) mod run;

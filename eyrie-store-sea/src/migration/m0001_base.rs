@@ -60,17 +60,21 @@ const INDEXES: &[&str] = &[
     // The queue of a deployment, and its one run that is not merely waiting in it.
     "CREATE INDEX runs_queue ON runs (deployment_id, queued_at, id) WHERE finished_at IS NULL",
     "CREATE UNIQUE INDEX runs_current ON runs (deployment_id) WHERE finished_at IS NULL AND (state <> 'queued' OR ready)",
-    // What a claim looks for: runs whose turn it is, and runs that somebody holds.
-    "CREATE INDEX runs_ready ON runs (project_id, queued_at, id) WHERE ready",
+    // The same of a whole project, and with it everything that has not ended there.
+    "CREATE INDEX runs_open ON runs (project_id, queued_at, id) WHERE finished_at IS NULL",
+    // What a claim looks for: runs whose turn it is, apart for each lane, and runs that somebody holds.
+    "CREATE INDEX runs_ready ON runs (project_id, group_id, cluster_id, queued_at, id) WHERE ready",
+    "CREATE INDEX runs_held ON runs (project_id, group_id, cluster_id, worker_id, state) \
+        WHERE state IN ('running', 'cancelling', 'undoing')",
     // Runs whose time has not come, by that time.
     "CREATE INDEX runs_deferred ON runs (queued_at, id) WHERE deferred",
-    "CREATE INDEX runs_held ON runs (project_id, worker_id, state) WHERE state IN ('running', 'cancelling', 'undoing')",
     // What pruning looks for: runs that have ended and were not trimmed since, those that were, and who else needs a plan.
     "CREATE INDEX runs_untrimmed ON runs (deployment_id, finished_at) WHERE trimmed_end < finished_at",
     "CREATE INDEX runs_trimmed ON runs (deployment_id, finished_at) WHERE trimmed_end >= finished_at",
     "CREATE INDEX runs_of_plan ON runs (plan_hash)",
     "CREATE INDEX releases_of_plan ON releases (plan_hash)",
     "CREATE INDEX request_keys_of_run ON request_keys (run_id)",
+    "CREATE INDEX queue_rules_limits ON queue_rules (id) WHERE max_running IS NOT NULL",
     "CREATE INDEX run_steps_open_reports ON run_steps (run_id, name) WHERE parent IS NOT NULL AND state IN ('pending', 'running')",
     "CREATE UNIQUE INDEX run_events_seq ON run_events (run_id, seq)",
     "CREATE UNIQUE INDEX run_events_report ON run_events (run_id, report_id) WHERE report_id IS NOT NULL",
@@ -267,6 +271,8 @@ fn resources() -> Vec<TableCreateStatement> {
         )
         .foreign_key(&mut reference("deployment_id", "deployments", ForeignKeyAction::Cascade))
         .take(),
+        // What settings say about the queue, under the id of whose settings they are; a cluster's limit, under its id.
+        table("queue_rules", [id("id"), text_null("queue_policy"), big_integer_null("max_running")]),
     ]
 }
 
@@ -293,6 +299,9 @@ fn runs(position: ColumnDef, clustered: &str) -> Vec<TableCreateStatement> {
                 id("id"),
                 uuid("project_id"),
                 uuid("deployment_id"),
+                // With the project these say what the run counts against: its group, and its cluster or the id of zeros.
+                uuid("group_id"),
+                uuid("cluster_id"),
                 text("kind"),
                 text("state"),
                 text("message"),

@@ -17,6 +17,7 @@ pub(crate) const TABLES: &[&str] = &[
     "namespaces",
     "plans",
     "projects",
+    "queue_rules",
     "releases",
     "request_keys",
     "run_events",

@@ -84,6 +84,13 @@ impl PgTx {
         Ok(all)
     }
 
+    /// Takes everything back. The server has let go of all locks when this returns.
+    pub(crate) async fn roll_back(mut self) -> Result<(), Failure> {
+        sqlx::raw_sql("ROLLBACK").execute(self.connection()?).await?;
+        drop(self.connection.take());
+        Ok(())
+    }
+
     /// Makes everything durable.
     pub(crate) async fn commit(mut self) -> Result<(), Failure> {
         let done = sqlx::raw_sql("COMMIT").execute(self.connection()?).await.map_err(|error| Failure::Commit(error.into()));

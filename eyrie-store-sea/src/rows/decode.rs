@@ -65,7 +65,7 @@ pub(crate) trait FromRow: Sized + Send + 'static {
 
 /// Implements [`FromRow`] for a struct whose fields have the names of the columns; a field may have an expression instead.
 macro_rules! from_row {
-    ($type:ty { $($field:ident $(= $expression:literal)?),* $(,)? }) => {
+    ($type:ty { $($field:ident $(= $expression:expr)?),* $(,)? }) => {
         impl $crate::rows::FromRow for $type {
             const COLUMNS: &'static [&'static str] = &[$($crate::rows::from_row!(@column $field $($expression)?)),*];
 
@@ -75,6 +75,6 @@ macro_rules! from_row {
         }
     };
     (@column $field:ident) => { stringify!($field) };
-    (@column $field:ident $expression:literal) => { $expression };
+    (@column $field:ident $expression:expr) => { $expression };
 }
 pub(crate) use from_row;

@@ -88,7 +88,8 @@ impl RowStatement {
         Self::new(columns, Form::Select { what, table, also })
     }
 
-    /// Reads `what` of `from`, which says the table, the condition and the order, with the row's columns as `?1`, `?2` and so on.
+    /// Reads the columns `what` of `from`, which says the table, the condition and the order, with the row's columns as `?1`, `?2` and
+    /// so on.
     pub(crate) const fn query(what: &'static [&'static str], columns: Columns, from: &'static str) -> Self {
         Self::new(columns, Form::Query { what, from })
     }
@@ -135,7 +136,11 @@ impl RowStatement {
 
     /// Whether [`many_rows`](Self::many_rows) takes all rows at once, as one array a column.
     pub(crate) fn takes_many(&self) -> bool {
-        !matches!(self.form, Form::Query { .. } | Form::Written { .. })
+        match self.form {
+            Form::Query { .. } => self.locks != Locks::None,
+            Form::Written { .. } => false,
+            _ => true,
+        }
     }
 
     /// One text for several statements, with their parameters one behind the other. It answers one row: how many rows each
@@ -185,7 +190,11 @@ impl RowStatement {
                     let what = what.join(", ");
                     format!("SELECT {what} FROM {table} WHERE ({keys}) IN (SELECT {places} FROM {rows}) {also} ORDER BY {keys}{locks}")
                 }
-                Form::Query { what, from } => dollars(&format!("SELECT {} FROM {from}{locks}", what.join(", "))),
+                Form::Query { what, from } if self.locks == Locks::None => dollars(&format!("SELECT {} FROM {from}", what.join(", "))),
+                Form::Query { what, from } => {
+                    let (what, from) = (what.join(", "), from.replace('?', "v.c"));
+                    format!("SELECT {what} FROM {rows} CROSS JOIN LATERAL (SELECT {what} FROM {from}{locks}) AS found")
+                }
                 Form::Written { text } => dollars(text),
             }
         })
@@ -274,6 +283,12 @@ mod tests {
             assert_eq!(
                 locking.many_rows(),
                 format!("SELECT a FROM t WHERE (id) IN (SELECT c1 FROM {rows})  ORDER BY id FOR NO KEY UPDATE")
+            );
+            let query = RowStatement::query(&["a", "b"], &[ID, ("n", Kind::Int)], "t WHERE id = ?1 ORDER BY a LIMIT ?2").taking();
+            assert_eq!(
+                query.many_rows(),
+                "SELECT a, b FROM unnest($1::uuid[], $2::int8[]) AS v(c1, c2) CROSS JOIN LATERAL \
+                    (SELECT a, b FROM t WHERE id = v.c1 ORDER BY a LIMIT v.c2 FOR NO KEY UPDATE SKIP LOCKED) AS found"
             );
         }
     }

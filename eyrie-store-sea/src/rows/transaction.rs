@@ -37,6 +37,11 @@ impl RowTx {
         }
     }
 
+    /// Whether others may write while this transaction does.
+    pub(crate) fn has_rivals(&self) -> bool {
+        !matches!(self, Self::Sqlite(_))
+    }
+
     /// Carries out a statement that only matters where several transactions write at the same time: it locks rows.
     pub(crate) async fn lock(&mut self, statement: &'static RowStatement, rows: Rows) -> Result<(), Failure> {
         match self {
@@ -109,6 +114,16 @@ impl RowTx {
             #[cfg(feature = "postgres")]
             Self::Postgres(tx) => tx.carry_out(statements).await,
         }
+    }
+
+    /// Takes everything back, and lets go of what was locked.
+    pub(crate) async fn roll_back(self) -> Result<(), Failure> {
+        match self {
+            Self::Sqlite(direct) => drop(direct),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(tx) => tx.roll_back().await?,
+        }
+        Ok(())
     }
 
     /// Makes everything durable.

@@ -7,23 +7,20 @@ use std::{
 
 use eyrie_core::{
     Result, Timestamp,
-    id::{ProjectId, RunId, WorkerId},
+    id::{RunId, WorkerId},
     model::{Run, Step},
-    store::{self, Claim, RunWrites, Waiting, fair_shares},
+    store::{self, Claim, RunWrites},
 };
 
 use crate::{
-    entity::{
-        column::{counted_small, micros, time},
-        run, run_step,
-    },
+    entity::{column::micros, run, run_step},
     error::Failure,
     rows::{
         FromRow,
         Kind::{Int, Uuid},
         RowStatement, RowTx, Rows, from_row,
     },
-    run::{due::let_in, load::Seen, write::write},
+    run::{due::let_in, lanes::next_in_turn, load::Seen, write::write},
     sqlite::WorkerLocks,
     store::SeaStore,
     writer::Class,
@@ -44,24 +41,6 @@ static LEFT: RowStatement = RowStatement::query(
 .taking();
 static HELD_BY: RowStatement =
     RowStatement::select(run::Model::COLUMNS, "runs", &[("worker_id", Uuid)], "AND state IN ('running', 'cancelling', 'undoing')").taking();
-/// The projects that have runs whose turn it is, each found by one step in the index.
-static WAITING: RowStatement = RowStatement::written(
-    &[("most", Int)],
-    "WITH RECURSIVE p (id) AS (SELECT (SELECT r.project_id FROM runs r WHERE r.ready ORDER BY r.project_id LIMIT 1) \
-        UNION ALL SELECT (SELECT r.project_id FROM runs r WHERE r.ready AND r.project_id > p.id ORDER BY r.project_id LIMIT 1) \
-            FROM p WHERE p.id IS NOT NULL) \
-        SELECT p.id AS project_id, \
-            (SELECT count(*) FROM (SELECT 1 FROM runs r WHERE r.ready AND r.project_id = p.id LIMIT ?1) AS few) AS ready, \
-            (SELECT count(*) FROM runs r WHERE r.project_id = p.id AND r.state IN ('running', 'cancelling', 'undoing')) AS held, \
-            (SELECT r.queued_at FROM runs r WHERE r.ready AND r.project_id = p.id ORDER BY r.queued_at, r.id LIMIT 1) AS since \
-        FROM p WHERE p.id IS NOT NULL",
-);
-static READY: RowStatement = RowStatement::query(
-    run::Model::COLUMNS,
-    &[("project_id", Uuid), ("most", Int)],
-    "runs WHERE ready AND project_id = ?1 ORDER BY queued_at, id LIMIT ?2",
-)
-.taking();
 static STEPS: RowStatement = RowStatement::select(
     run_step::Model::COLUMNS,
     "run_steps",
@@ -76,16 +55,6 @@ struct Holder {
 }
 
 from_row!(Holder { worker_id, lease_until });
-
-#[derive(Debug)]
-struct WaitingRow {
-    project_id: sea_orm::prelude::Uuid,
-    ready: i64,
-    held: i64,
-    since: i64,
-}
-
-from_row!(WaitingRow { project_id, ready, held, since });
 
 #[derive(Debug)]
 struct Lease {
@@ -126,24 +95,6 @@ async fn give(mut tx: RowTx, locks: Arc<WorkerLocks>, worker: WorkerId, limit: u
 async fn check_lease(tx: &mut RowTx, worker: WorkerId, at: Timestamp) -> Result<(), Failure> {
     let leases: Vec<Lease> = tx.read(&LEASE, Rows::from_iter([[worker.uuid().into()]])).await?;
     if leases.iter().any(|lease| lease.lease_until > micros(at)) { Ok(()) } else { Err(Failure::missing("valid worker lease")) }
-}
-
-/// Up to `room` queued runs whose turn it is, shared out between their projects.
-async fn next_in_turn(tx: &mut RowTx, room: u32) -> Result<Vec<run::Model>, Failure> {
-    let mut waiting = Vec::new();
-    for row in tx.read::<WaitingRow>(&WAITING, Rows::from_iter([[i64::from(room).into()]])).await? {
-        waiting.push(Waiting {
-            project: ProjectId::from_uuid(row.project_id),
-            ready: counted_small(row.ready)?,
-            held: counted_small(row.held)?,
-            since: time(row.since),
-        });
-    }
-    let shares = fair_shares(&waiting, room).into_iter();
-    let shares = shares.map(|(project, share)| [project.uuid().into(), i64::from(share).into()]).collect();
-    let mut rows: Vec<run::Model> = tx.read(&READY, shares).await?;
-    rows.sort_by_key(|row| (row.queued_at, row.id));
-    Ok(rows)
 }
 
 /// Held runs whose holder is gone, oldest first, and the holders found dead by their locks.

@@ -8,15 +8,15 @@ use std::{
 use eyrie_core::{
     Error, ErrorKind, Result, Timestamp,
     id::{DeploymentId, RunId},
-    model::{Run, RunEvent, RunEventBody},
-    store::{self, Enqueue, Enqueued, EventRow, RequestKey},
+    model::{QueuePolicy, Run, RunEvent, RunEventBody},
+    store::{self, Enqueue, Enqueued, EventRow, Needs, Newest, RequestKey},
 };
 use sea_orm::prelude::Uuid as Id;
 
 use crate::{
     audit,
     entity::{
-        column::{hash, micros},
+        column::{hash, micros, word},
         request_key, run,
     },
     error::Failure,
@@ -25,7 +25,11 @@ use crate::{
         Kind::{Bool, Bytes, Int, Text, Uuid},
         RowStatement, RowTx, Rows, from_row,
     },
-    run::write::{INSERT_EVENTS, INSERT_STEPS, event_row, lock_deployments, new_step_row},
+    run::{
+        held::Guess,
+        record::carry_out,
+        write::{INSERT_EVENTS, INSERT_STEPS, event_row, lock_deployments, new_step_row},
+    },
     store::SeaStore,
     writer::Class,
 };
@@ -61,9 +65,19 @@ static KEEP_RUNS: RowStatement = RowStatement::insert(
         ("started_at", Int),
         ("finished_at", Int),
         ("release_id", Uuid),
+        ("group_id", Uuid),
+        ("cluster_id", Uuid),
     ],
     "",
 );
+/// Runs that wait and have never begun; one that somebody begins, or ends, at this moment is passed over.
+static NEVER_BEGUN: RowStatement = RowStatement::select(
+    run::Head::COLUMNS,
+    "runs",
+    &[("deployment_id", Uuid)],
+    "AND finished_at IS NULL AND state = 'queued' AND epoch = 0",
+)
+.taking();
 static IDS: RowStatement = RowStatement::select(TakenId::COLUMNS, "runs", &[("id", Uuid)], "");
 
 #[derive(Debug)]
@@ -73,17 +87,33 @@ struct TakenId {
 
 from_row!(TakenId { id });
 
+/// A deployment, as far as queueing needs to know it. The policy is that of the nearest level that says one.
 #[derive(Debug)]
 struct Place {
     id: Id,
+    group_id: Id,
+    cluster_id: Option<Id>,
+    queue_policy: Option<String>,
     has_current: bool,
 }
 
 from_row!(Place {
     id,
+    group_id,
+    cluster_id = "(SELECT s.cluster_id FROM scopes s WHERE s.id = deployments.scope_id)",
+    queue_policy = "COALESCE((SELECT q.queue_policy FROM queue_rules q WHERE q.id = deployments.id), \
+        (SELECT q.queue_policy FROM queue_rules q WHERE q.id = deployments.scope_id), \
+        (SELECT q.queue_policy FROM queue_rules q WHERE q.id = deployments.group_id), \
+        (SELECT q.queue_policy FROM queue_rules q WHERE q.id = deployments.project_id))",
     has_current = "EXISTS (SELECT 1 FROM runs c WHERE c.deployment_id = deployments.id AND c.finished_at IS NULL \
         AND (c.state <> 'queued' OR c.ready))",
 });
+
+impl Place {
+    fn policy(&self, otherwise: QueuePolicy) -> Result<QueuePolicy, Failure> {
+        self.queue_policy.as_deref().map_or(Ok(otherwise), word)
+    }
+}
 
 /// What is known about keys: what the request said, and the run that it made.
 type Keys = HashMap<String, ([u8; 32], Run)>;
@@ -115,15 +145,24 @@ pub(crate) async fn queue_in(tx: &mut RowTx, runs: &[Enqueue]) -> Result<Vec<Res
     let mut ids = taken_ids(tx, runs).await?;
     let mut answers = Vec::with_capacity(runs.len());
     let mut new = Vec::new();
+    let mut newest = Newest::default();
     for request in runs.iter() {
         let answer = queue_one(request, at, &mut keys, &mut places, &mut ids);
-        if let Ok(Enqueued { run, is_new: true }) = &answer {
-            new.push((request, run.clone()));
+        if let Ok(Enqueued { run, is_new: true, .. }) = &answer
+            && let Some(place) = places.get(&run.deployment_id.uuid())
+        {
+            new.push((request, run.clone(), (place.group_id, place.cluster_id)));
+            if place.policy(request.default_policy)? == QueuePolicy::CoalesceLatest {
+                newest.take(run);
+            }
         }
         answers.push(answer.map_err(|failure| failure.into_error("enqueue")));
     }
     if !new.is_empty() {
         keep(tx, &new, at).await?;
+        if !newest.is_empty() {
+            supersede(tx, &newest, &mut answers).await?;
+        }
     }
     Ok(answers)
 }
@@ -132,28 +171,28 @@ fn queue_one(
     request: &Enqueue,
     at: Timestamp,
     keys: &mut Keys,
-    places: &mut HashMap<Id, bool>,
+    places: &mut HashMap<Id, Place>,
     ids: &mut HashSet<Id>,
 ) -> Result<Enqueued, Failure> {
     if let Some(RequestKey { key, content }) = &request.request_key
         && let Some((kept, run)) = keys.get(key)
     {
         if kept == content {
-            return Ok(Enqueued { run: run.clone(), is_new: false });
+            return Ok(Enqueued { run: run.clone(), is_new: false, superseded: Vec::new() });
         }
         return Err(Failure::conflict("request key", "the same key was used for a request with other content"));
     }
     if ids.contains(&request.run.id.uuid()) {
         return Err(Error::new(ErrorKind::AlreadyExists, "enqueue", "a run of that id exists already").into());
     }
-    let has_current = places.get_mut(&request.run.deployment_id.uuid()).ok_or_else(|| Failure::missing("deployment"))?;
+    let place = places.get_mut(&request.run.deployment_id.uuid()).ok_or_else(|| Failure::missing("deployment"))?;
     ids.insert(request.run.id.uuid());
-    let run = store::queued(&request.run, *has_current, at);
-    *has_current |= run.ready;
+    let run = store::queued(&request.run, place.has_current, at);
+    place.has_current |= run.ready;
     if let Some(RequestKey { key, content }) = &request.request_key {
         keys.insert(key.clone(), (*content, run.clone()));
     }
-    Ok(Enqueued { run, is_new: true })
+    Ok(Enqueued { run, is_new: true, superseded: Vec::new() })
 }
 
 async fn known_keys(tx: &mut RowTx, requests: &[Enqueue]) -> Result<Keys, Failure> {
@@ -174,12 +213,12 @@ async fn known_keys(tx: &mut RowTx, requests: &[Enqueue]) -> Result<Keys, Failur
     Ok(keys)
 }
 
-/// The deployments that exist, and whether a run of theirs has its turn.
-async fn places(tx: &mut RowTx, requests: &[Enqueue]) -> Result<HashMap<Id, bool>, Failure> {
+/// The deployments that exist.
+async fn places(tx: &mut RowTx, requests: &[Enqueue]) -> Result<HashMap<Id, Place>, Failure> {
     let asked: HashSet<DeploymentId> = requests.iter().map(|request| request.run.deployment_id).collect();
     let rows = asked.into_iter().map(|deployment| [Cell::from(deployment.uuid())]).collect();
     let found: Vec<Place> = tx.read(&DEPLOYMENTS, rows).await?;
-    Ok(found.into_iter().map(|place| (place.id, place.has_current)).collect())
+    Ok(found.into_iter().map(|place| (place.id, place)).collect())
 }
 
 /// The ids that other runs have already.
@@ -189,18 +228,21 @@ async fn taken_ids(tx: &mut RowTx, requests: &[Enqueue]) -> Result<HashSet<Id>, 
     Ok(found.into_iter().map(|run| run.id).collect())
 }
 
-async fn keep(tx: &mut RowTx, new: &[(&Enqueue, Run)], at: Timestamp) -> Result<(), Failure> {
-    let plans: HashMap<_, _> = new.iter().map(|(request, run)| (run.plan_hash, request.plan_json.as_str())).collect();
+/// A request with the run that it makes, and the group and cluster that the run counts against.
+type New<'a> = (&'a Enqueue, Run, (Id, Option<Id>));
+
+async fn keep(tx: &mut RowTx, new: &[New<'_>], at: Timestamp) -> Result<(), Failure> {
+    let plans: HashMap<_, _> = new.iter().map(|(request, run, _)| (run.plan_hash, request.plan_json.as_str())).collect();
     let plans: Rows = plans.into_iter().map(|(hash, json)| [hash.as_bytes().to_vec().into(), json.into()]).collect();
-    let runs: Rows = new.iter().map(|(_, run)| row(run::Model::from(run))).collect();
-    let steps: Rows = new.iter().flat_map(|(request, _)| &request.steps).map(new_step_row).collect();
-    let events: Rows = new.iter().map(|(_, run)| event_row(&queued(run, at))).collect();
+    let runs: Rows = new.iter().map(|(_, run, lane)| row(run::Model::from(run), *lane)).collect();
+    let steps: Rows = new.iter().flat_map(|(request, ..)| &request.steps).map(new_step_row).collect();
+    let events: Rows = new.iter().map(|(_, run, _)| event_row(&queued(run, at))).collect();
     let keys: Rows = new
         .iter()
-        .filter_map(|(request, run)| Some((request.request_key.as_ref()?, run)))
+        .filter_map(|(request, run, _)| Some((request.request_key.as_ref()?, run)))
         .map(|(key, run)| [key.key.as_str().into(), key.content.to_vec().into(), run.id.uuid().into(), micros(at).into()])
         .collect();
-    let audit = audit::rows(new.iter().map(|(request, _)| &request.audit));
+    let audit = audit::rows(new.iter().map(|(request, ..)| &request.audit));
     let together = [
         (&KEEP_PLANS, plans),
         (&KEEP_RUNS, runs),
@@ -210,6 +252,28 @@ async fn keep(tx: &mut RowTx, new: &[(&Enqueue, Run)], at: Timestamp) -> Result<
         (&audit::KEEP, audit),
     ];
     tx.execute_together(together).await?;
+    Ok(())
+}
+
+/// Ends those whose place the newest take. The answers say how their runs are afterwards.
+async fn supersede(tx: &mut RowTx, newest: &Newest, answers: &mut [Result<Enqueued>]) -> Result<(), Failure> {
+    let rows = newest.deployments().into_iter().map(|deployment| [Cell::from(deployment.uuid())]).collect();
+    let queued: Vec<run::Head> = tx.read(&NEVER_BEGUN, rows).await?;
+    let queued = queued.into_iter().map(Run::try_from).collect::<Result<Vec<_>, _>>()?;
+    let superseded = newest.end(&queued);
+    let commands = superseded.commands();
+    let recorded = carry_out(tx, commands, Guess::nothing(Needs::of(commands))).await?.answers;
+    superseded.tell(&recorded, answers);
+    let rows = answers.iter().flatten().map(|answer| [Cell::from(answer.run.id.uuid())]).collect();
+    let mut runs = HashMap::new();
+    for row in tx.read::<run::Model>(&RUNS, rows).await? {
+        runs.insert(row.id, Run::try_from(row)?);
+    }
+    for answer in answers.iter_mut().flatten() {
+        if let Some(run) = runs.get(&answer.run.id.uuid()) {
+            answer.run = run.clone();
+        }
+    }
     Ok(())
 }
 
@@ -225,7 +289,7 @@ fn queued(run: &Run, at: Timestamp) -> EventRow {
     EventRow { event: Arc::new(event), command: None, report_id: None }
 }
 
-fn row(run: run::Model) -> [Cell; 22] {
+fn row(run: run::Model, (group, cluster): (Id, Option<Id>)) -> [Cell; 24] {
     [
         run.id.into(),
         run.project_id.into(),
@@ -249,5 +313,7 @@ fn row(run: run::Model) -> [Cell; 22] {
         run.started_at.into(),
         run.finished_at.into(),
         run.release_id.into(),
+        group.into(),
+        cluster.unwrap_or_default().into(),
     ]
 }

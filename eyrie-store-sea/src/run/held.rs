@@ -48,6 +48,13 @@ pub(super) struct Guess {
     pub(super) unknown: Needs,
 }
 
+impl Guess {
+    /// Nothing is known: all that is needed must be read.
+    pub(super) fn nothing(needs: Needs) -> Self {
+        Self { views: BTreeMap::new(), seen: Seen::default(), unknown: needs }
+    }
+}
+
 /// A step without its output, handle and data for its undo.
 #[derive(Debug)]
 struct HeldStep {

@@ -6,8 +6,10 @@ mod enqueue;
 mod held;
 #[cfg(feature = "postgres")]
 mod journey;
+mod lanes;
 mod load;
 mod poll;
+mod positions;
 mod record;
 mod write;
 

@@ -12,33 +12,38 @@ use sea_orm::prelude::Uuid;
 use crate::{
     entity::column::micros,
     rows::{Kind, RowStatement, Rows, from_row},
+    run::lanes::some_may_begin,
     store::{SeaStore, now},
 };
 
-const READY: i64 = 1;
+const MAY_BEGIN: i64 = 1;
 const CANCELLING: i64 = 2;
 const HELD: i64 = 3;
 const DEFERRED: i64 = 4;
 const SCHEDULED: i64 = 5;
 
-/// One line per thing to know: a run is ready; a run of the worker is to be cancelled; somebody holds runs, with how much is left
-/// of the lease in microseconds; how much is left until the time of the next run that has one, and of the
-/// next schedule.
+/// One line per thing to know: a run may begin; a run of the worker is to be cancelled; somebody holds runs, with how much is left
+/// of the lease in microseconds; how much is left until the time of the next run that has one, and of the next schedule.
 static LOOK: RowStatement = RowStatement::written(
     &[("worker_id", Kind::Uuid), ("now", Kind::Int)],
-    "SELECT 1 AS what, NULL AS id, NULL AS time_left WHERE EXISTS (SELECT 1 FROM runs WHERE ready) \
-        UNION ALL SELECT 2, id, NULL FROM runs WHERE worker_id = ?1 AND state = 'cancelling' \
+    concat!(
+        "SELECT 1 AS what, NULL AS id, NULL AS time_left WHERE ",
+        some_may_begin!(),
+        " UNION ALL SELECT 2, id, NULL FROM runs WHERE worker_id = ?1 AND state = 'cancelling' \
             AND state IN ('running', 'cancelling', 'undoing') \
         UNION ALL SELECT 3, h.worker_id, w.lease_until - ?2 FROM (SELECT DISTINCT worker_id FROM runs \
             WHERE state IN ('running', 'cancelling', 'undoing')) h LEFT JOIN workers w ON w.id = h.worker_id \
         UNION ALL SELECT 4, NULL, (SELECT min(queued_at) FROM runs WHERE deferred) - ?2 \
-        UNION ALL SELECT 5, NULL, (SELECT min(next_fire_at) FROM schedules WHERE next_fire_at IS NOT NULL) - ?2",
+        UNION ALL SELECT 5, NULL, (SELECT min(next_fire_at) FROM schedules WHERE next_fire_at IS NOT NULL) - ?2"
+    ),
 );
 /// The same on a server, by whose clock leases end.
 static SERVER_LOOK: RowStatement = RowStatement::written(
     &[("worker_id", Kind::Uuid)],
-    "SELECT 1::int8 AS what, NULL::uuid AS id, NULL::int8 AS time_left WHERE EXISTS (SELECT 1 FROM runs WHERE ready) \
-        UNION ALL SELECT 2, id, NULL FROM runs WHERE worker_id = ?1 AND state = 'cancelling' \
+    concat!(
+        "SELECT 1::int8 AS what, NULL::uuid AS id, NULL::int8 AS time_left WHERE ",
+        some_may_begin!(),
+        " UNION ALL SELECT 2, id, NULL FROM runs WHERE worker_id = ?1 AND state = 'cancelling' \
             AND state IN ('running', 'cancelling', 'undoing') \
         UNION ALL SELECT 3, h.worker_id, w.lease_until - (extract(epoch FROM clock_timestamp()) * 1000000)::int8 \
             FROM (SELECT DISTINCT worker_id FROM runs WHERE state IN ('running', 'cancelling', 'undoing')) h \
@@ -46,7 +51,8 @@ static SERVER_LOOK: RowStatement = RowStatement::written(
         UNION ALL SELECT 4, NULL, (SELECT min(queued_at) FROM runs WHERE deferred) \
             - (extract(epoch FROM clock_timestamp()) * 1000000)::int8 \
         UNION ALL SELECT 5, NULL, (SELECT min(next_fire_at) FROM schedules WHERE next_fire_at IS NOT NULL) \
-            - (extract(epoch FROM clock_timestamp()) * 1000000)::int8",
+            - (extract(epoch FROM clock_timestamp()) * 1000000)::int8"
+    ),
 );
 
 #[derive(Debug)]
@@ -68,7 +74,7 @@ pub(super) async fn poll(store: &SeaStore, worker: WorkerId) -> Result<Poll> {
     let mut others = Vec::new();
     for line in store.read_rows::<Line, Line>("poll", look, row).await? {
         match (line.what, line.id) {
-            (READY, _) | (HELD, None) => poll.claimable = true,
+            (MAY_BEGIN, _) | (HELD, None) => poll.claimable = true,
             (DEFERRED, _) => {
                 poll.claimable |= line.time_left.is_some_and(|left| left <= 0);
                 poll.next_due = line.time_left.map(time_left);

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use eyrie_core::{
     Result,
     id::RunId,
-    store::{Command, Needs, RecordError, Recorded, RunBatch},
+    store::{Command, Needs, RecordError, Recorded, RunBatch, RunWrites},
 };
 
 #[cfg(feature = "postgres")]
@@ -15,7 +15,7 @@ use crate::{
     rows::RowTx,
     run::{
         held::{Guess, HeldRuns},
-        load::load,
+        load::{Seen, load},
         write::write,
     },
     store::SeaStore,
@@ -36,7 +36,7 @@ pub(super) async fn record(store: &SeaStore, commands: &[Command]) -> Result<Vec
     let commands: Arc<[Command]> = commands.into();
     let mut outcome = Err(Failure::Raced);
     for _ in 0..ATTEMPTS {
-        outcome = carry_out(store, &commands).await;
+        outcome = send(store, &commands).await;
         if outcome.is_err() {
             store.held().forget(commands.iter().map(|command| &command.run_id));
         }
@@ -51,7 +51,7 @@ pub(super) async fn record(store: &SeaStore, commands: &[Command]) -> Result<Vec
     }
 }
 
-async fn carry_out(store: &SeaStore, commands: &Arc<[Command]>) -> Outcome {
+async fn send(store: &SeaStore, commands: &Arc<[Command]>) -> Outcome {
     #[cfg(feature = "postgres")]
     if let Some(done) = in_one_journey(store, commands).await {
         return done;
@@ -61,16 +61,36 @@ async fn carry_out(store: &SeaStore, commands: &Arc<[Command]>) -> Outcome {
 }
 
 async fn apply(mut tx: RowTx, commands: Arc<[Command]>, held: Arc<HeldRuns>) -> Outcome {
-    let needs = Needs::of(&commands);
-    let Guess { mut views, mut seen, unknown } = held.guess(&commands, &needs);
+    let guess = held.guess(&commands, &Needs::of(&commands));
+    let CarriedOut { answers, seen, writes } = carry_out(&mut tx, &commands, guess).await?;
+    if writes.runs.is_empty() {
+        // Whoever hears the answer may look for what was only locked.
+        tx.roll_back().await?;
+    } else {
+        tx.commit().await.map_err(Failure::on_reference_spoilt)?;
+        held.wrote(&seen, &writes);
+    }
+    Ok(answers)
+}
+
+/// What commands did within a transaction.
+pub(super) struct CarriedOut {
+    pub(super) answers: Vec<Result<Recorded, RecordError>>,
+    seen: Seen,
+    writes: RunWrites,
+}
+
+/// Carries out the commands within the transaction, over what is known already.
+pub(super) async fn carry_out(tx: &mut RowTx, commands: &[Command], guess: Guess) -> Result<CarriedOut, Failure> {
+    let Guess { mut views, mut seen, unknown } = guess;
     let guessed: BTreeSet<RunId> = views.keys().copied().collect();
     if !unknown.runs.is_empty() {
-        load(&mut tx, &unknown, &mut views, &mut seen).await?;
+        load(tx, &unknown, &mut views, &mut seen).await?;
     }
     let at = tx.now();
     let mut batch = RunBatch::new(views.into_values(), at);
     let mut answers = Vec::with_capacity(commands.len());
-    for command in commands.iter() {
+    for command in commands {
         // A step's statements come before everything that is written: whoever refuses them has nothing to take back.
         let carried_out = match batch.statements(command) {
             Some(statements) => tx.carry_out(statements).await?,
@@ -86,11 +106,8 @@ async fn apply(mut tx: RowTx, commands: Arc<[Command]>, held: Arc<HeldRuns>) -> 
         return Err(Failure::Raced);
     }
     let writes = batch.finish();
-    if writes.runs.is_empty() {
-        return Ok(answers);
+    if !writes.runs.is_empty() {
+        write(tx, &seen, &writes, at).await?;
     }
-    write(&mut tx, &seen, &writes, at).await?;
-    tx.commit().await.map_err(Failure::on_reference_spoilt)?;
-    held.wrote(&seen, &writes);
-    Ok(answers)
+    Ok(CarriedOut { answers, seen, writes })
 }

@@ -9,7 +9,7 @@ use super::FaultyStore;
 use crate::{
     error::Result,
     id::{
-        DeployedServiceId, DeploymentId, GroupId, ProjectId, ReleaseId, RunId, ScheduleId, ScopeId, ServiceId, TokenId, UserId, WorkerId,
+        ClusterId, DeployedServiceId, DeploymentId, GroupId, ProjectId, ReleaseId, RunId, ScheduleId, ScopeId, ServiceId, TokenId, UserId, WorkerId,
     },
     model::{
         AuditEntry, DeployedService, Deployment, DeploymentGroup, EventCursor, Membership, Plan, PlanHash, Project, Release, Role, Run,
@@ -18,8 +18,8 @@ use crate::{
     name::{ServiceName, Slug, UserName},
     store::{
         AuditFilter, AuditStore, Capabilities, Claim, Command, DeployedServiceFilter, DeploymentFilter, DeploymentStore, DueSchedules,
-        Enqueue, Enqueued, EventStore, FeedPage, Fire, ForgetRule, GroupStore, LogBound, LogChunk, LogPiece, LogStore, MemberStore,
-        NewUserRule, Page, PageRequest, Poll, ProjectStore, Pruning, RecordError, Recorded, ReleaseStore, RetentionStore, RunFilter,
+        Enqueue, Enqueued, EventStore, FeedPage, Fire, ForgetRule, GroupStore, InQueue, LogBound, LogChunk, LogPiece, LogStore, MemberStore,
+        NewUserRule, Page, PageRequest, Poll, ProjectStore, Pruning, QueueOf, QueueStore, RecordError, Recorded, ReleaseStore, RetentionStore, RunFilter,
         RunStore, ScheduleFilter, ScheduleStore, ScopeStore, ServiceStore, Store, TokenStore, UserStore, WorkerLease, WorkerStore,
     },
 };
@@ -100,6 +100,11 @@ decorated! {
         writes fn register_worker(worker: WorkerId, ttl: Duration) -> WorkerLease;
         writes fn renew_worker(worker: WorkerId, ttl: Duration) -> WorkerLease;
         writes fn retire_worker(worker: WorkerId) -> ();
+    }
+    QueueStore {
+        reads fn in_queue(run: RunId) -> Option<InQueue>;
+        reads fn queue(of: QueueOf, page: PageRequest) -> Page<InQueue>;
+        writes fn limit_cluster(cluster: ClusterId, most: Option<u32>, audit: &AuditEntry) -> ();
     }
     ReleaseStore {
         reads fn release(id: ReleaseId) -> Release;
