@@ -7,6 +7,7 @@ mod feed;
 mod misbehaviour;
 mod not_before;
 mod plans;
+mod queue;
 mod resumption;
 mod retention;
 mod schedules;

@@ -85,6 +85,15 @@ async fn commands_reach_the_store_file_of_a_running_server() {
     let long = run_of(&field.eyrie(&["deploy", "long"]));
     wait_until(Duration::from_secs(30), "the script's first line", async || field.eyrie(&["logs", &long]).out == "begun\n").await;
     field.eyrie(&["runs", "long"]).has(0, &[&long, "running"]);
+    let next = run_of(&field.eyrie(&["deploy", "long"]));
+    let behind = format!("second, behind run {long}");
+    field.eyrie(&["queue", "long"]).has(0, &[&long, "under way", &next, &behind]);
+    field.eyrie(&["queue", "--run", &next]).well(&format!("{behind}\n"));
+    assert_eq!(remote(&field, &ann, &["queue", "long"]).out, field.eyrie(&["queue", "long"]).out);
+    remote(&field, &ann, &["queue", "--run", &next]).well(&format!("{behind}\n"));
+    field.eyrie(&["queue"]).has(2, &["--run"]);
+    field.eyrie(&["cancel", &next]).has(0, &["run cancelled"]);
+    field.eyrie(&["queue", "--run", &next]).well("has ended\n");
     let cancel = field.eyrie(&["cancel", &long, "--reason", "enough"]);
     cancel.has(0, &["run cancelled", "enough"]);
     assert_eq!(ann.get(&format!("runs/{long}")).await.1["state"], "cancelled");
