@@ -102,6 +102,17 @@ shapes! {
         run_id: String, index: u32, name: String, parent: Option<u32>, state: String, attempt: u32, message: String, output: Option<Value>,
         started_at: Option<String>, finished_at: Option<String>, next_attempt_at: Option<String>, deadline_at: Option<String>,
     }
+    /// Where a run stands in the queue of its deployment: `position` 1 has the turn; `behind` is `{"run": ID}` of the run before it, or
+    /// `{"run": null}` when that may not be seen; `wait` says why it waits: `{"reason": "not_due" (with `at`) | "turn" | "limit" | "worker" | "no_worker" |
+    /// "approval" | "parked"}`, for a limit with `of`, `most` and `under_way`.
+    QueuePlace { position: Option<u32>, behind: Option<Value>, wait: Option<Value>, }
+    /// A run that has not ended, with its place.
+    QueuedRun {
+        id: String, project_id: String, deployment_id: String, kind: String, state: String, message: String, requested_by: Value,
+        origin: String, context: Value, plan_hash: String, step_count: u32, worker_id: Option<String>, epoch: u64, last_seq: u64,
+        not_before: Option<String>, queued_at: String, started_at: Option<String>, finished_at: Option<String>, release_id: Option<String>,
+        queue: QueuePlace,
+    }
     /// A step that waits for somebody's word: its place in the run, its name, and the role that the plan asks for.
     Approval { step: u32, name: String, role: String, }
     /// What a successful run made.

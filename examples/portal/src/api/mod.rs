@@ -6,6 +6,7 @@ mod event;
 mod group;
 mod member;
 mod project;
+mod queue;
 mod release;
 mod report;
 mod run;
@@ -42,6 +43,7 @@ pub(crate) fn routes() -> OpenApiRouter<Portal> {
         .merge(service::routes())
         .merge(run::routes())
         .merge(schedule::routes())
+        .merge(queue::routes())
         .merge(step::routes())
         .merge(event::routes())
         .merge(release::routes())

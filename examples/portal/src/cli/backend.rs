@@ -10,7 +10,7 @@ use eyrie_core::{
     model::Principal,
     name::{DisplayName, Origin, ServiceName, UserName},
     platform::{NewServiceToken, NewUser, RunStream, ServiceTokenTarget, StartRun},
-    store::{PageRequest, RunFilter},
+    store::{PageRequest, QueueOf, RunFilter},
 };
 use eyrie_portal::Decision;
 use serde_json::{Value, json};
@@ -124,6 +124,29 @@ impl Backend {
                 Some(service) => remote.get(&format!("services/{service}/runs?limit={limit}")).await,
                 None => remote.get(&format!("runs?limit={limit}")).await,
             },
+        }
+    }
+
+    /// Where the run stands.
+    pub(super) async fn queue_place(&self, run: RunId) -> CliResult<Value> {
+        match self {
+            Self::Local { me, .. } => Ok(serde_json::to_value(me.queue_place(run).await?)?),
+            Self::Remote(remote) => remote.get(&format!("runs/{run}/queue")).await,
+        }
+    }
+
+    /// The runs of the service that have not ended.
+    pub(super) async fn queue(&self, service: &str, limit: u32) -> CliResult<Value> {
+        match self {
+            Self::Local { me, .. } => {
+                let deployment = me.service_deployment(&ServiceName::new(service)?).await?;
+                Ok(serde_json::to_value(me.queue(QueueOf::Deployment(deployment.id), PageRequest::first(limit)?).await?)?)
+            }
+            Self::Remote(remote) => {
+                let deployment = remote.get(&format!("services/{service}/deployment")).await?;
+                let id = deployment["id"].as_str().unwrap_or_default();
+                remote.get(&format!("deployments/{id}/queue?limit={limit}")).await
+            }
         }
     }
 

@@ -7,6 +7,7 @@ mod deploy;
 mod local;
 mod manage;
 mod progress;
+mod queue;
 mod remote;
 mod schedule;
 mod serve;
@@ -62,6 +63,8 @@ enum Command {
         #[arg(long, default_value_t = 20)]
         limit: u32,
     },
+    /// Say where a run stands and why it waits, or list the runs of a service that have not ended.
+    Queue(QueueArguments),
     /// Print a run's log.
     Logs {
         /// The run.
@@ -155,6 +158,19 @@ struct DeployArguments {
 }
 
 #[derive(Debug, Clone, Args)]
+#[group(id = "whose", args = ["service", "run"], required = true, multiple = false)]
+struct QueueArguments {
+    /// The service whose queue to list.
+    service: Option<String>,
+    /// The run to look for.
+    #[arg(long)]
+    run: Option<String>,
+    /// How many to list.
+    #[arg(long, default_value_t = 20)]
+    limit: u32,
+}
+
+#[derive(Debug, Clone, Args)]
 struct RunArguments {
     /// The run.
     run: String,
@@ -245,6 +261,7 @@ async fn run(Arguments { place, command }: Arguments) -> CliResult {
         Command::Demo(arguments) => demo::demo(arguments).await,
         Command::Deploy(arguments) => deploy::deploy(&place, arguments).await,
         Command::Runs { service, limit } => manage::runs(&place, service.as_deref(), limit).await,
+        Command::Queue(arguments) => queue::queue(&place, arguments).await,
         Command::Logs { run, follow } => manage::logs(&place, &run, follow).await,
         Command::Cancel { run, reason } => manage::cancel(&place, &run, &reason).await,
         Command::Resume(arguments) => decide::decide(&place, arguments, Decision::Resume).await,

@@ -11,6 +11,7 @@ use maud::html;
 use super::{
     PageAnswer,
     layout::{badge, csrf, json, older, page, run_table},
+    queue,
     schedule,
     time::moment,
 };
@@ -32,6 +33,7 @@ pub(super) async fn show(
     let runs = visitor.acting.runs(RunFilter { deployment: Some(id), ..RunFilter::default() }, asked).await?;
     let deployed = DeployedServiceFilter { deployment: Some(id), ..DeployedServiceFilter::default() };
     let deployed = visitor.acting.deployed_services(deployed, PageRequest::first(10)?).await?;
+    let queue = queue::of_deployment(&visitor, id).await?;
     let key = random_text()?;
     let schedules = visitor.acting.schedules(id, PageRequest::default()).await?;
     let deployment = &view.deployment;
@@ -55,8 +57,12 @@ pub(super) async fn show(
                 button { "Start" }
             }
         }
-        h2 { "Runs" }
-        div #live data-live="/api/v1/events" { (run_table(runs.items.iter().map(|run| (run, None)))) (older(&format!("/deployments/{id}"), runs.next)) }
+        div #live data-live="/api/v1/events" {
+            (queue)
+            h2 { "Runs" }
+            (run_table(runs.items.iter().map(|run| (run, None))))
+            (older(&format!("/deployments/{id}"), runs.next))
+        }
         (schedule::section(&visitor, id, &schedules.items))
         h2 { "Settings" }
         @if view.effective_settings.iter().next().is_none() { p.empty { "No settings." } }

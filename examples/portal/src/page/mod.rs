@@ -7,6 +7,7 @@ mod deployment;
 mod description;
 mod layout;
 mod overview;
+mod queue;
 mod run;
 mod schedule;
 mod service;

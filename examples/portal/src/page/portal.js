@@ -69,6 +69,7 @@
   const followRun = () => {
     const log = document.getElementById("log");
     let ended = live.hasAttribute("data-ended");
+    let later = live.querySelector("#place") ? setTimeout(() => refresh(), 5000) : 0;
     const refresh = refresher(async () => {
       const page = await parsed(live.dataset.run);
       replace(live, [...page.body.childNodes]);
@@ -76,6 +77,9 @@
       const announce = document.getElementById("announce");
       const said = `Run ${state?.dataset.state.replace("_", " ")}`;
       if (state && announce && announce.textContent !== said) announce.textContent = said;
+      // What happens to the runs before it is no event of this one.
+      clearTimeout(later);
+      if (live.querySelector("#place")) later = setTimeout(refresh, 5000);
       ended = state?.hasAttribute("data-terminal") ?? ended;
     });
     const most = 1000000;

@@ -16,6 +16,7 @@ use maud::{Markup, html};
 use super::{
     PageAnswer, decision,
     layout::{badge, json, page, text, took},
+    queue,
     time::{duration, moment},
 };
 use crate::{
@@ -80,6 +81,7 @@ async fn fragment(visitor: &Visitor, view: &RunView) -> PageAnswer<Markup> {
         RunState::Waiting => visitor.acting.open_approvals(run.id).await.unwrap_or_default(),
         _ => Vec::new(),
     };
+    let place = queue::place(visitor, run).await?;
     let mut reported: BTreeMap<StepIndex, Vec<&Step>> = BTreeMap::new();
     for step in &view.steps {
         if let Some(parent) = step.parent {
@@ -92,6 +94,7 @@ async fn fragment(visitor: &Visitor, view: &RunView) -> PageAnswer<Markup> {
             (badge(run.state.as_str()))
             @if !run.message.is_empty() { p { (text(&run.message)) } }
         }
+        (place)
         @for open in &approvals { (decision::approval(visitor, run, open)) }
         dl.facts {
             dt { "Asked for by" } dd { (text(&run.requested_by.to_string())) }

@@ -88,7 +88,10 @@ async fn the_shapes_are_what_is_written() {
     let sign_off = Plan::builder().approval("sign-off", Role::Admin, |step| step).build().unwrap();
     let waiting = site.eyrie.acting_as(Principal::local_operator()).run_plan(deployment, sign_off).await.unwrap();
     site.ended(waiting.id).await;
+    let queue = first(&format!("/api/v1/deployments/{deployment}/queue")).await;
     let written = [
+        ("QueuePlace", queue["queue"].clone()),
+        ("QueuedRun", queue),
         ("Approval", first(&format!("/api/v1/runs/{}/approvals", waiting.id)).await),
         ("Project", site.get(&ann, &format!("/api/v1/projects/{project}")).await.json()),
         ("Group", first(&format!("/api/v1/projects/{project}/groups")).await),

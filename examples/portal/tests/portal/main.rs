@@ -6,6 +6,7 @@ mod browser;
 mod decisions;
 mod document;
 mod events;
+mod queue;
 mod rest;
 mod schedules;
 mod site;
