@@ -26,13 +26,12 @@ pub(super) struct Lease {
 pub(super) struct Validity(Arc<Mutex<Instant>>);
 
 impl Validity {
-    /// A tenth of the lease is kept back, so that this worker has stopped before another may begin.
     fn new(asked: Instant, ttl: Duration) -> Self {
-        Self(Arc::new(Mutex::new(asked + ttl - ttl / 10)))
+        Self(Arc::new(Mutex::new(good_until(asked, ttl))))
     }
 
     fn renew(&self, asked: Instant, ttl: Duration) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = asked + ttl - ttl / 10;
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = good_until(asked, ttl);
     }
 
     fn end(&self) -> Instant {
@@ -64,6 +63,11 @@ impl Lease {
             tracing::warn!(worker = %self.worker, error = %crate::error::report(&error), "the lease could not be given up; it runs out by itself");
         }
     }
+}
+
+/// A tenth of the lease is kept back, so that this worker has stopped before another may begin.
+fn good_until(asked: Instant, ttl: Duration) -> Instant {
+    asked + ttl - ttl / 10
 }
 
 async fn beat(store: Arc<dyn Store>, worker: WorkerId, ttl: Duration, validity: Validity, lost: CancellationToken) {

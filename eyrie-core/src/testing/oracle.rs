@@ -170,6 +170,9 @@ impl<'a> Replay<'a> {
         }
         let claimed = event.epoch > self.epoch;
         self.epoch = event.epoch;
+        if claimed && self.record.run.not_before.is_some_and(|at| event.at < at) {
+            self.fault("was claimed before its time");
+        }
         match &event.body {
             RunEventBody::Run { state, .. } => self.hear_run(*state, claimed),
             _ if claimed => self.fault("begins an epoch without a claim"),

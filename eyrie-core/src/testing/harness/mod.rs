@@ -156,6 +156,11 @@ impl Harness {
     /// # Errors
     /// The first case that did not end as it should.
     pub fn run(&self) -> Result<usize, Failure> {
+        if tokio::runtime::Handle::try_current().is_ok() {
+            let refused =
+                crate::Error::new(crate::ErrorKind::Internal, "test", "the harness makes runtimes of its own: call it in a plain #[test]");
+            return Err(refused.into());
+        }
         if let Ok(name) = std::env::var(CASE) {
             let case = name.parse().map_err(crate::Error::from)?;
             self.try_case(&case)?;

@@ -124,7 +124,9 @@ impl<'a> Play<'a> {
     async fn process(&mut self, fault: Option<(u64, Fault)>) -> Result<Process> {
         let faults = Arc::new(CaseFault { fault, blow: Arc::clone(&self.blow) });
         let store = Arc::new(FaultyStore::new(self.store.clone(), faults));
-        let options = WorkerOptions { lease: LEASE, prune_every: None, ..WorkerOptions::default() };
+        // Whoever waits for real should not wait for long.
+        let poll = Duration::from_millis(if self.harness.real_time { 50 } else { 1000 });
+        let options = WorkerOptions { lease: LEASE, poll, prune_every: None, ..WorkerOptions::default() };
         let builder = Eyrie::builder(store.clone()).worker(options).clock(Arc::new(self.clock.clone()));
         let blow = Arc::clone(&self.blow);
         let builder = (self.harness.actions)(builder).map_actions(|inner| Arc::new(Struck { inner, blow: Arc::clone(&blow) }));

@@ -15,14 +15,14 @@ impl World {
     pub(super) fn something_happens(&mut self) {
         let now = self.now();
         let place = usize::try_from(self.rng.below(self.places.len() as u64)).unwrap_or(0);
-        match self.rng.below(10) {
+        match self.rng.below(12) {
             0 => {
                 if let Some(process) = &self.places[place].process {
                     self.outside.say(format!("p{} is killed", process.id));
                     self.bury(place);
                 }
             }
-            1 | 2 => {
+            1..=4 => {
                 let point = *self.rng.pick(CrashPoint::ALL).unwrap_or(&CrashPoint::AfterFinish);
                 let times = u32::try_from(self.rng.between(1, 3)).unwrap_or(1);
                 if let Some(process) = &self.places[place].process
@@ -31,17 +31,17 @@ impl World {
                     health.armed = Some((point, times));
                 }
             }
-            3 => {
+            5 => {
                 let until = now + Duration::from_millis(self.rng.between(50, 3000));
                 self.places[place].pause(now, until, &self.outside);
             }
-            4 if self.rng.once_in(2) => {
+            6 if self.rng.once_in(2) => {
                 let until = now + Duration::from_millis(self.rng.between(50, 2000));
                 let mut state = self.outside.state();
                 state.say("the store is away");
                 state.outage_until = until;
             }
-            5 if self.rng.once_in(3) => self.leave(place),
+            7 if self.rng.once_in(3) => self.leave(place),
             _ => {
                 if let Some((run, wish)) = self.wish()
                     && let Some(process) = awake(&self.places, &mut self.rng)

@@ -5,12 +5,13 @@ use std::{sync::Arc, time::Duration};
 use super::{
     outside::{Act, Outside, ProcessId},
     process::Process,
+    world::Wanted,
 };
 use crate::{
     Acting,
     error::{Error, ErrorKind, Result},
-    id::{DeploymentId, RunId},
-    model::{Plan, Principal, RunEvent, StepIndex},
+    id::RunId,
+    model::{Principal, RunEvent, StepIndex},
     platform::{RunRequest, StartRun},
 };
 
@@ -31,8 +32,9 @@ fn me(process: &Process) -> Acting {
 }
 
 /// Asks for the run; with a key again and again, until there is an answer.
-pub(super) fn ask(outside: &Arc<Outside>, process: &Process, place: usize, deployment: DeploymentId, plan: Plan) {
+pub(super) fn ask(outside: &Arc<Outside>, process: &Process, place: usize, wanted: &Wanted) {
     let (outside, me, id) = (Arc::clone(outside), me(process), process.id);
+    let (deployment, plan, not_before) = (wanted.deployment, wanted.plan.clone(), wanted.not_before);
     let Some((tag, is_keyed)) = outside.state().askings.get_mut(place).map(|asking| {
         asking.process = Some(id);
         (asking.tag.clone(), asking.is_keyed)
@@ -41,8 +43,12 @@ pub(super) fn ask(outside: &Arc<Outside>, process: &Process, place: usize, deplo
     };
     process.spawn(async move {
         loop {
-            let start =
-                StartRun { context: serde_json::json!({ "tag": tag }), request_key: is_keyed.then(|| tag.clone()), ..StartRun::default() };
+            let start = StartRun {
+                context: serde_json::json!({ "tag": tag }),
+                not_before,
+                request_key: is_keyed.then(|| tag.clone()),
+                ..StartRun::default()
+            };
             let answer = me.run_plan_with(deployment, RunRequest { plan: plan.clone(), start }).await;
             if !(is_keyed && answer.as_ref().is_err_and(Error::is_retryable)) {
                 return answered(&outside, id, place, answer.map(|run| run.id).map_err(|error| error.kind()));

@@ -14,7 +14,7 @@ use crate::{
 /// A plan.
 pub(super) fn random(rng: &mut Rng) -> Result<Plan> {
     let needs = shape(rng);
-    let undoes = rng.once_in(2);
+    let undoes = !rng.once_in(3);
     let mut plan = Plan::builder();
     for (place, needs) in needs.iter().enumerate() {
         plan = add(plan, rng, place, needs, undoes);

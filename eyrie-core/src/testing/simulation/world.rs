@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     Eyrie, ManualClock, Timestamp,
+    clock::later,
     error::{Error, ErrorKind, Result},
     id::{DeploymentId, RunId},
     memory::MemoryStore,
@@ -42,10 +43,11 @@ struct Pause {
 
 /// A run that is to be asked for.
 #[derive(Debug)]
-struct Wanted {
+pub(super) struct Wanted {
     at: Duration,
-    deployment: DeploymentId,
-    plan: Plan,
+    pub(super) deployment: DeploymentId,
+    pub(super) plan: Plan,
+    pub(super) not_before: Option<Timestamp>,
 }
 
 /// A run with a follower.
@@ -89,7 +91,9 @@ impl World {
         for _ in 0..rng.between(2, 10) {
             let at = Duration::from_millis(rng.below(4000));
             let deployment = *rng.pick(&deployments).ok_or_else(|| Error::not_found("deployment"))?;
-            wanted.push(Wanted { at, deployment, plan: plans::random(&mut rng)? });
+            let ahead = Duration::from_millis(rng.between(0, 4000));
+            let not_before = rng.once_in(5).then(|| later(Timestamp::UNIX_EPOCH, at + ahead));
+            wanted.push(Wanted { at, deployment, plan: plans::random(&mut rng)?, not_before });
         }
         let places = (0..rng.between(1, 4)).map(|_| Place::default()).collect();
         let rarity = rng.between(8, 60);
@@ -199,7 +203,7 @@ impl World {
                 state.askings.get(place).is_some_and(|asking| asking.answer.is_none() && is_free(asking))
             };
             if waits && let Some(process) = awake(&self.places, &mut self.rng) {
-                people::ask(&self.outside, process, place, wanted.deployment, wanted.plan.clone());
+                people::ask(&self.outside, process, place, wanted);
             }
         }
         let known: Vec<_> = self.outside.state().askings.iter().filter_map(|asking| asking.answer?.ok()).collect();
@@ -244,7 +248,7 @@ impl World {
     fn put_in_order(&mut self) -> Result<()> {
         for run in runs(&self.store)? {
             let wish = match run.state {
-                RunState::Waiting => Wish::Decide(true),
+                RunState::Waiting => Wish::Decide(!self.rng.once_in(3)),
                 RunState::Parked => Wish::Resume,
                 _ => continue,
             };

@@ -84,6 +84,33 @@ fn a_good_action_passes_every_case() {
     }
 }
 
+/// Takes its time outside of tokio.
+#[derive(Debug)]
+struct Slow;
+
+#[async_trait]
+impl Action for Slow {
+    async fn run(&self, cx: ActionContext) -> Result<Option<Output>, ActionError> {
+        let slept = tokio::task::spawn_blocking(|| std::thread::sleep(Duration::from_millis(5))).await;
+        slept.map_err(|error| ActionError::new(error.to_string()))?;
+        Ok(Some(json!(cx.attempt())))
+    }
+}
+
+#[test]
+fn real_things_take_real_time() {
+    let plan = Plan::builder().step("slow", "slow", |step| step.timeout_seconds(20)).build().unwrap();
+    let tried = Harness::new(plan, |eyrie| eyrie.action("slow", Slow)).real_time().run().unwrap();
+    assert!(tried > 20, "{tried} cases");
+}
+
+#[tokio::test]
+async fn it_is_not_to_be_called_on_a_runtime() {
+    let plan = Plan::builder().step("slow", "slow", |step| step).build().unwrap();
+    let failure = Harness::new(plan, |eyrie| eyrie.action("slow", Slow)).run().unwrap_err();
+    assert!(failure.case().is_none() && failure.to_string().contains("#[test]"), "{failure}");
+}
+
 #[test]
 fn an_action_that_cannot_be_repeated_is_found() {
     let failure = harness(plan(CrashPolicy::Rerun), Put { is_picky: true, ..Put::default() }).run().unwrap_err();

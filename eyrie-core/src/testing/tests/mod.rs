@@ -3,7 +3,10 @@
 mod engine;
 mod harness;
 
-use super::simulate;
+use std::collections::BTreeMap;
+
+use super::{CrashPoint, simulate};
+use crate::model::RunState;
 
 /// A number from the environment.
 fn setting(name: &str) -> Option<u64> {
@@ -22,19 +25,56 @@ fn simulated_worlds() {
     }
     let seeds = setting("EYRIE_TEST_SEEDS").unwrap_or(200);
     let begun = std::time::Instant::now();
-    let (mut runs, mut lines) = (0, 0);
+    let (mut runs, mut seen) = (0, Seen::default());
     let mut broken = Vec::new();
     for seed in 1..=seeds {
         match simulate(seed) {
             Ok(trace) => {
                 runs += trace.runs();
-                lines += trace.lines().len();
+                seen.look_at(trace.lines());
             }
             Err(one) => broken.push(one),
         }
     }
-    println!("{seeds} seeds: {runs} runs, {lines} lines of traces, in {:?}", begun.elapsed());
+    println!("{seeds} seeds: {runs} runs in {:?}; of lines in the traces:\n{:#?}", begun.elapsed(), seen.0);
     assert!(broken.is_empty(), "{} of {seeds} seeds went wrong; the first ones:\n{:#?}", broken.len(), &broken[..broken.len().min(5)]);
+    let missing: Vec<_> = seen.0.iter().filter(|(_, count)| **count == 0).collect();
+    assert!(seeds < 200 || missing.is_empty(), "the worlds never went through {missing:?}");
+}
+
+/// How many lines of the traces say what.
+#[derive(Debug, Default)]
+struct Seen(BTreeMap<String, usize>);
+
+impl Seen {
+    /// What the worlds must have gone through, to be worth anything.
+    fn expected() -> Vec<String> {
+        let deaths = CrashPoint::ALL.iter().map(|point| format!(" dies {point}"));
+        let states = RunState::ALL.iter().map(|state| format!("): run {state} "));
+        let lost =
+            ["record", "claim", "enqueue"].into_iter().flat_map(|method| [format!(" {method}: Refused"), format!(" {method}: Unanswered")]);
+        let others = [
+            "is killed",
+            "past its lease",
+            "the store is away",
+            "has stopped",
+            "went away",
+            "Decide(false)",
+            "RetryStep",
+            "RetryUndo",
+            "SkipUndo",
+            "Resume",
+            "Cancel",
+        ];
+        deaths.chain(states).chain(lost).chain(others.map(str::to_owned)).collect()
+    }
+
+    fn look_at(&mut self, lines: &[String]) {
+        for what in Self::expected() {
+            let count = lines.iter().filter(|line| line.contains(&what)).count();
+            *self.0.entry(what).or_default() += count;
+        }
+    }
 }
 
 #[test]
@@ -43,4 +83,12 @@ fn a_seed_gives_the_same_world_again() {
         let traces = [(); 2].map(|()| simulate(seed).map(|trace| trace.lines().to_vec()).map_err(|broken| broken.trace().to_vec()));
         assert_eq!(traces[0], traces[1], "seed {seed}");
     }
+}
+
+#[cfg(feature = "conformance")]
+#[tokio::test]
+async fn a_store_without_faults_is_the_store() {
+    use super::{FaultyStore, NoFaults};
+
+    crate::conformance::store(async || FaultyStore::new(crate::memory::MemoryStore::new(), std::sync::Arc::new(NoFaults))).await;
 }
