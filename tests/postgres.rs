@@ -73,6 +73,11 @@ impl Server {
         format!("postgres://{user}:{password}@127.0.0.1:{}/{database}", self.port)
     }
 
+    /// Where it listens.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Makes a database, and answers its address.
     pub async fn database(&self) -> String {
         let name = format!("test_{}", self.databases.fetch_add(1, Ordering::Relaxed));

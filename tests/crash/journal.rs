@@ -32,15 +32,19 @@ impl Journal {
 
     /// All whole lines so far, in words.
     pub fn lines(&self) -> Vec<Vec<String>> {
-        let text = std::fs::read_to_string(&self.path).expect("the journal can be read");
-        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
-        whole.split('\n').filter(|line| !line.is_empty()).map(|line| line.split('\t').map(str::to_owned).collect()).collect()
+        words_in(&std::fs::read_to_string(&self.path).expect("the journal can be read"))
     }
 
     /// The lines that begin with this word.
     pub fn those(&self, word: &str) -> Vec<Vec<String>> {
         self.lines().into_iter().filter(|line| line[0] == word).collect()
     }
+}
+
+/// The words of all whole lines of a journal's text.
+pub fn words_in(text: &str) -> Vec<Vec<String>> {
+    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+    whole.split('\n').filter(|line| !line.is_empty()).map(|line| line.split('\t').map(str::to_owned).collect()).collect()
 }
 
 /// One event in words, without its run: seq, time, epoch, kind, state, step, name, attempt, message.

@@ -1,200 +1,62 @@
-//! Processes that are killed, stopped, and starved of room; and an oracle outside of them.
+//! Processes that are killed, stopped, cut off and starved of room; and an oracle outside of them.
 
-mod copy;
 mod disk;
 mod kills;
-mod oracle;
+mod power;
 mod script;
 mod server;
+mod skew;
 mod takeover;
 mod two;
 
 use std::{
-    cell::Cell,
-    fs::{self, File},
-    path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Stdio},
+    fs,
+    path::Path,
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
-use copy::copy_tables;
-use eyrie_tests::{crash::journal::Journal, postgres::Server};
+use eyrie_tests::{
+    crash::{
+        field::{Field, Program},
+        oracle::{Found, Leases, judge},
+    },
+    postgres::Server,
+};
 
-/// A folder with a database, a journal, and whatever the processes leave behind. Kept when a test fails.
-struct Field {
-    folder: PathBuf,
-    /// The file, or where a server's tables are copied to, to be judged.
-    database: PathBuf,
-    /// The server's database, if it is one.
-    server: Option<(Arc<Server>, String)>,
-    journal: Journal,
-    seed: u64,
-    started: Cell<u32>,
+fn program() -> Program {
+    Program { path: env!("CARGO_BIN_EXE_crash-child").into(), arguments: Vec::new() }
 }
 
-impl Field {
-    fn new(seed: u64) -> Self {
-        let folder = tempfile::tempdir().unwrap().keep();
-        let journal = Journal::open(&folder.join("journal"));
-        Self { database: folder.join("eyrie.db"), server: None, folder, journal, seed, started: Cell::new(0) }
-    }
-
-    /// The same on a database of this server.
-    fn on_server(seed: u64, server: Arc<Server>) -> Self {
-        let url = block_on(server.database());
-        let mut field = Self::new(seed);
-        field.server = Some((server, url));
-        field
-    }
-
-    fn url(&self) -> String {
-        match &self.server {
-            Some((_, url)) => url.clone(),
-            None => format!("sqlite:{}", self.database.display()),
-        }
-    }
-
-    /// The server.
-    fn server(&self) -> &Server {
-        &self.server.as_ref().expect("a field on a server").0
-    }
-
-    /// The database, to be looked at.
-    fn open(&self) -> rusqlite::Connection {
-        if let Some((_, url)) = &self.server {
-            block_on(copy_tables(url, &self.database));
-        }
-        rusqlite::Connection::open_with_flags(&self.database, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap()
-    }
-
-    /// Starts a process with these arguments besides the usual ones.
-    fn start(&self, arguments: &[&str]) -> Process {
-        self.start_as(Command::new(env!("CARGO_BIN_EXE_crash-child")), arguments)
-    }
-
-    fn start_as(&self, mut command: Command, arguments: &[&str]) -> Process {
-        let number = self.started.get();
-        self.started.set(number + 1);
-        let log = self.folder.join(format!("process-{number}.log"));
-        let output = File::create(&log).unwrap();
-        let child = command
-            .arg(format!("db={}", self.url()))
-            .arg(format!("journal={}", self.folder.join("journal").display()))
-            .arg(format!("seed={}", self.seed))
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stdout(output.try_clone().unwrap())
-            .stderr(output)
-            .spawn()
-            .unwrap();
-        let ready = self.folder.join(format!("ready-{}", child.id()));
-        let _ = fs::remove_file(&ready);
-        Process { child, journal: self.journal.clone(), log, ready }
-    }
-
-    /// Waits until the journal has at least `count` lines of that word; answers with them.
-    fn wait_for(&self, word: &str, count: usize) -> Vec<Vec<String>> {
-        let mut lines = Vec::new();
-        wait_until(Duration::from_secs(60), &format!("{count} lines {word:?} in {}", self.folder.display()), || {
-            lines = self.journal.those(word);
-            lines.len() >= count
-        });
-        lines
-    }
+/// A new file.
+fn field(seed: u64) -> Field {
+    Field::new(program(), seed)
 }
 
-impl Drop for Field {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("seed {}; everything is kept in {}", self.seed, self.folder.display());
-        } else {
-            let _ = fs::remove_dir_all(&self.folder);
-        }
-    }
+/// A new database of the server that all tests share.
+fn field_on_server(seed: u64) -> Field {
+    field_on(seed, Server::shared_by_all())
 }
 
-/// A process of ours. It never outlives this.
-struct Process {
-    child: Child,
-    journal: Journal,
-    log: PathBuf,
-    ready: PathBuf,
+fn field_on(seed: u64, server: Arc<Server>) -> Field {
+    Field::on_server(program(), seed, server)
 }
 
-impl Process {
-    fn id(&self) -> u32 {
-        self.child.id()
-    }
-
-    /// Kills it at once, which is written down before and after.
-    fn kill(mut self) {
-        self.assert_alive();
-        self.journal.say(&[&"killing", &self.id()]);
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-        self.journal.say(&[&"killed", &self.id()]);
-    }
-
-    fn assert_alive(&mut self) {
-        if let Some(status) = self.child.try_wait().unwrap() {
-            panic!("the process ended by itself ({status}):\n{}", self.last_words());
-        }
-    }
-
-    fn is_ready(&mut self) -> bool {
-        self.assert_alive();
-        self.ready.exists()
-    }
-
-    fn wait_ready(&mut self) {
-        wait_until(Duration::from_secs(60), "the process's start", || self.is_ready());
-    }
-
-    fn signal(&self, name: &str) {
-        let sent = Command::new("kill").args([&format!("-{name}"), "--", &self.id().to_string()]).status().unwrap();
-        assert!(sent.success());
-    }
-
-    /// Waits for its orderly end.
-    fn wait_end(mut self, limit: Duration) {
-        let mut ended: Option<ExitStatus> = None;
-        let begun = Instant::now();
-        while ended.is_none() && begun.elapsed() < limit {
-            ended = self.child.try_wait().unwrap();
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        assert!(
-            ended.is_some_and(|status| status.success()),
-            "the process did not end well within {limit:?} ({ended:?}):\n{}",
-            self.last_words()
-        );
-    }
-
-    fn last_words(&self) -> String {
-        let text = fs::read_to_string(&self.log).unwrap_or_default();
-        let lines: Vec<_> = text.lines().collect();
-        lines[lines.len().saturating_sub(30)..].join("\n")
-    }
+/// The seed of a randomised test: another one each time, unless the environment names it.
+fn seed() -> u64 {
+    let clock = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |since| u64::from(since.subsec_nanos()));
+    setting("EYRIE_TEST_SEED").unwrap_or_else(clock)
 }
 
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn wait_until(limit: Duration, what: &str, mut reached: impl FnMut() -> bool) {
+/// Says the seed, does it, judges it, and says what was found.
+fn drill(what: &str, field: &Field, leases: Leases, work: impl FnOnce(&Field) -> String) -> Found {
+    println!("crash: {what}, seed {}", field.seed);
     let begun = Instant::now();
-    while !reached() {
-        assert!(begun.elapsed() < limit, "waited {limit:?} in vain for {what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
-fn block_on<T>(work: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
+    let done = work(field);
+    let found = judge(field, leases);
+    println!("crash: {what}, seed {}, {done}{found}, {:.1} s", field.seed, begun.elapsed().as_secs_f64());
+    assert!(found.runs > 0 && found.heard > 0, "nothing was tested");
+    found
 }
 
 fn touch(path: &Path) {

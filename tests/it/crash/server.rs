@@ -2,43 +2,45 @@
 
 use std::{
     sync::Arc,
-    thread::sleep,
     time::{Duration, Instant},
 };
 
-use eyrie_tests::postgres::Server;
-
-use super::{
-    Field, Process,
-    oracle::{Leases, judge, judge_with},
-    setting, touch,
+use eyrie_tests::{
+    crash::{
+        drill::{broken_connections, restarts},
+        oracle::{Leases, judge},
+    },
+    postgres::Server,
 };
+
+use super::{drill, field_on, field_on_server, seed, setting, touch};
 
 /// The server is stopped as if its machine had lost power, again and again, while three processes queue and execute runs.
 #[test]
 fn a_server_that_restarts_loses_and_repeats_nothing() {
-    let restarts = setting("EYRIE_TEST_RESTARTS").unwrap_or(4);
-    let begun = Instant::now();
-    let field = Field::on_server(6, Arc::new(Server::start(&["max_connections=100"])));
-    let mut living: Vec<Process> = (0..3).map(|_| field.start(&["enqueue=patient", "lease=4000"])).collect();
-    living.iter_mut().for_each(Process::wait_ready);
-    for _ in 0..restarts {
-        sleep(Duration::from_millis(1500));
-        field.server().restart();
-    }
-    sleep(Duration::from_millis(500));
-    living.iter_mut().for_each(Process::assert_alive);
-    living.into_iter().for_each(Process::kill);
-    field.start(&["drain=yes", "lease=4000"]).wait_end(Duration::from_secs(120));
-    let found = judge_with(&field, Leases::Lost);
-    println!("crash: {restarts} restarts of the server, {found}, {:.1} s", begun.elapsed().as_secs_f64());
-    assert!(found.runs > 0 && found.heard > 0, "nothing was tested");
+    let (times, runs) = (setting("EYRIE_TEST_RESTARTS").unwrap_or(4), setting("EYRIE_TEST_RESTART_RUNS").unwrap_or(50));
+    let field = field_on(seed(), Arc::new(Server::start(&["max_connections=100"])));
+    let found = drill("restarts of the server", &field, Leases::Lost, |field| {
+        restarts(field, times, usize::try_from(runs).unwrap());
+        String::new()
+    });
+    assert!(found.runs as u64 >= runs);
+}
+
+#[test]
+fn connections_that_break_lose_and_repeat_nothing_on_a_server() {
+    let time = Duration::from_secs(setting("EYRIE_TEST_BREAKING_SECONDS").unwrap_or(5));
+    drill("broken connections", &field_on_server(seed()), Leases::Lost, |field| {
+        let (anywhere, unanswered) = broken_connections(field, time);
+        assert!(anywhere > 0 && unanswered > 0, "{anywhere} and {unanswered} connections broke");
+        format!("{anywhere} anywhere, {unanswered} between a commit and its answer, ")
+    });
 }
 
 /// A worker that sleeps past its lease has lost its runs, and writes nothing when it wakes up.
 #[test]
 fn a_zombie_writes_nothing() {
-    let field = Field::on_server(7, Server::shared_by_all());
+    let field = field_on_server(7);
     let mut first = field.start(&["enqueue=hold", "lease=1000"]);
     field.wait_for("begin", 1);
     let mut second = field.start(&["lease=1000"]);
@@ -60,20 +62,20 @@ fn a_zombie_writes_nothing() {
     second.assert_alive();
     first.kill();
     second.kill();
-    let found = judge_with(&field, Leases::Lost);
+    let found = judge(&field, Leases::Lost);
     println!("crash: takeover from a sleeper after {:.0} ms; {found}", took.as_secs_f64() * 1000.0);
     assert_eq!((found.runs, found.takeovers), (1, 1));
 }
 
 #[test]
 fn two_processes_share_the_work_on_a_server() {
-    let field = Field::on_server(8, Server::shared_by_all());
+    let field = field_on_server(8);
     let mut first = field.start(&["max_runs=3", "lease=15000"]);
     first.wait_ready();
     let second = field.start(&["enqueue=40", "max_runs=3", "drain=yes", "lease=15000"]);
     second.wait_end(Duration::from_secs(60));
     first.kill();
-    let found = judge(&field);
+    let found = judge(&field, Leases::Kept);
     assert_eq!((found.runs, found.again, found.takeovers), (40, 0, 0), "each is executed by one of them");
     assert_eq!(found.by_process.len(), 2, "both do some: {:?}", found.by_process);
 }

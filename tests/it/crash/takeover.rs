@@ -5,11 +5,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Field, oracle::judge, touch};
+use eyrie_tests::crash::{
+    drill::sleepers,
+    field::Field,
+    oracle::{Leases, judge},
+};
+
+use super::{drill, field, field_on_server, seed, setting, touch};
 
 #[test]
 fn a_killed_worker_is_replaced_long_before_its_lease_ends() {
-    let field = Field::new(4);
+    let field = field(4);
     let mut first = field.start(&["enqueue=hold", "lease=15000"]);
     field.wait_for("begin", 1);
     let mut second = field.start(&["lease=15000"]);
@@ -32,7 +38,26 @@ fn a_killed_worker_is_replaced_long_before_its_lease_ends() {
     touch(&field.folder.join("gate"));
     field.start(&["worker=no", "drain=yes"]).wait_end(Duration::from_secs(30));
     second.kill();
-    let found = judge(&field);
+    let found = judge(&field, Leases::Kept);
     println!("crash: takeover after {:.0} ms; {found}", took.as_secs_f64() * 1000.0);
     assert_eq!((found.runs, found.takeovers, found.again), (1, 1, 1));
+}
+
+#[test]
+fn those_who_sleep_past_their_lease_write_nothing() {
+    sleep_and_go_on("sleepers on sqlite", &field(seed()));
+}
+
+#[test]
+fn those_who_sleep_past_their_lease_write_nothing_on_a_server() {
+    sleep_and_go_on("sleepers on postgres", &field_on_server(seed()));
+}
+
+fn sleep_and_go_on(what: &str, field: &Field) {
+    let times = setting("EYRIE_TEST_SLEEPS").unwrap_or(2);
+    let found = drill(what, field, Leases::Lost, |field| {
+        let slept = sleepers(field, times);
+        format!("{times} slept {:.1} s, ", slept.as_secs_f64())
+    });
+    assert_eq!(found.slept as u64, times);
 }
