@@ -160,8 +160,13 @@ impl Acting {
     pub async fn cancel_run(&self, id: RunId, reason: &str) -> Result<RunView> {
         let run = self.run_for(id, Permission::RunCancel).await?;
         let reason = self.because("cancelled", reason);
-        // A plan that this program cannot read must not keep anybody from cancelling.
-        let undoes = self.store().plan(run.plan_hash).await.is_ok_and(|plan| plan.on_cancel() == StopPolicy::Undo);
+        let undoes = match self.store().plan(run.plan_hash).await {
+            Ok(plan) => plan.on_cancel() == StopPolicy::Undo,
+            // A store that does not answer now would have the run cancelled without its undo.
+            Err(error) if error.is_retryable() => return Err(error),
+            // A plan that this program cannot read must not keep anybody from cancelling.
+            Err(_) => false,
+        };
         let change = if undoes { Change::CancelAndUndo { reason } } else { Change::RequestCancel { reason } };
         self.command(run, Permission::RunCancel, change).await
     }

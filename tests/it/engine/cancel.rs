@@ -1,12 +1,13 @@
 //! Cancel is true: of queued runs, of running ones, of bodies that will not listen.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use eyrie_core::{
     ErrorKind,
-    model::{Plan, RunState, StepState},
+    model::{Plan, Role, RunState, StepState, StopPolicy},
+    testing::{Fault, FaultyStore, NthCall},
 };
-use eyrie_tests::world::{Ground, Kind, World, quick, states};
+use eyrie_tests::world::{Ground, Kind, World, open, quick, states};
 use serde_json::json;
 
 use super::on_every_store;
@@ -75,4 +76,25 @@ async fn a_finished_run_cannot_be_cancelled(kind: Kind) {
     let refused = world.me.cancel_run(view.run.id, "").await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::IllegalTransition);
     assert_eq!(world.me.run(view.run.id).await.unwrap(), view, "nothing has changed");
+}
+
+/// A store that fails while somebody asks for a cancel must not make it one without the undo that the plan wants.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cancel_is_refused_while_its_plan_cannot_be_read() {
+    let ground = Ground::new(Kind::Sqlite).await;
+    let world = World::on(&ground, quick()).await;
+    let plan = Plan::builder()
+        .step("a", "ledger", |s| s.parameters(json!({})).undo())
+        .approval("b", Role::Admin, |s| s.needs(["a"]))
+        .on_cancel(StopPolicy::Undo);
+    let run = world.start(plan.build().unwrap()).await;
+    world.until(run, RunState::Waiting).await;
+    let store = FaultyStore::new(open(&ground.dir.path().join("eyrie.db")).await, Arc::new(NthCall::of("plan", 1, Fault::Refused)));
+    let mut failing = ground.clone();
+    failing.store = Arc::new(store);
+    let asking = World::without_worker(&failing).await;
+    assert_eq!(asking.me.cancel_run(run, "").await.unwrap_err().kind(), ErrorKind::Unavailable);
+    assert_eq!(world.me.run(run).await.unwrap().run.state, RunState::Waiting);
+    asking.me.cancel_run(run, "").await.unwrap();
+    assert_eq!(world.end_of(run).await.run.state, RunState::Undone);
 }
