@@ -3,8 +3,12 @@
 use std::{sync::Arc, time::Duration};
 
 use eyrie_core::{
+    Timestamp,
+    clock::{ManualClock, later},
     id::WorkerId,
-    model::{CrashPolicy, Plan, RunState, StepState},
+    memory::MemoryStore,
+    model::{CrashPolicy, Plan, RetryPolicy, RunState, StepIndex, StepState},
+    store::{Change, Command, Fence, Settle, Settlement},
 };
 use eyrie_tests::world::{Ground, Kind, World, quick, states};
 use serde_json::json;
@@ -99,4 +103,28 @@ async fn shutdown_interrupts_what_does_not_end(kind: Kind) {
     second.gate.permits.add_permits(1);
     let view = second.end_of(run).await;
     assert_eq!((view.run.state, view.steps[0].attempt), (RunState::Succeeded, 2));
+}
+
+/// The pause before an attempt goes by the store's clock, also under a worker whose own is an hour behind.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pause_goes_by_the_stores_clock() {
+    let mut ground = Ground::new(Kind::Memory).await;
+    let clock = ManualClock::new(later(Timestamp::now(), Duration::from_secs(3600)));
+    ground.store = Arc::new(MemoryStore::with_clock(Arc::new(clock)));
+    let idle = World::without_worker(&ground).await;
+    let retry = RetryPolicy::exponential(3, Duration::from_millis(100));
+    let run = idle.start(Plan::builder().step("a", "flaky", |s| s.parameters(json!(2)).retry(retry)).build().unwrap()).await;
+    let (worker, how) = (WorkerId::new(), Settlement::Retry { pause: Duration::from_millis(100) });
+    ground.store.register_worker(worker, Duration::from_secs(1)).await.unwrap();
+    let epoch = ground.store.claim(worker, 1).await.unwrap()[0].run.epoch;
+    let settle = vec![Settle { step: StepIndex::new(0), attempt: 1, how, message: String::new() }];
+    let change = Change::Advance { settle, start: Vec::new(), end: None };
+    let recorded = ground.store.record(&[Command::fenced(run, Fence { worker, epoch }, change)]).await.unwrap();
+    assert!(recorded[0].is_ok(), "{recorded:?}");
+    ground.store.retire_worker(worker).await.unwrap();
+    let begun = std::time::Instant::now();
+    let view = World::on(&ground, quick()).await.end_of(run).await;
+    assert_eq!((view.run.state, view.run.epoch, view.steps[0].attempt), (RunState::Succeeded, 2, 2));
+    let took = begun.elapsed();
+    assert!((Duration::from_millis(100)..Duration::from_secs(10)).contains(&took), "the pause took {took:?}");
 }
