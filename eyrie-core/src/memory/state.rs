@@ -12,8 +12,8 @@ use crate::{
     clock::Timestamp,
     error::{Error, ErrorKind, Result},
     id::{
-        AuditId, ClusterId, CommandId, DeployedServiceId, DeploymentId, GroupId, ProjectId, ReleaseId, RunId, ScheduleId, ScopeId, ServiceId, TokenId,
-        UserId, WorkerId,
+        AuditId, ClusterId, CommandId, DeployedServiceId, DeploymentId, GroupId, ProjectId, ReleaseId, RunId, ScheduleId, ScopeId,
+        ServiceId, TokenId, UserId, WorkerId,
     },
     model::{
         AuditEntry, DeployedService, Deployment, DeploymentGroup, NamespaceUid, PlanHash, PrincipalRef, Project, Release, Role, Run,

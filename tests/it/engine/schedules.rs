@@ -206,7 +206,7 @@ async fn who_may_not_start_runs_may_not_schedule_them(kind: Kind) {
     let deployment = platform.deployment.id;
     let (_, user) = platform.user("uma", Role::User).await;
     assert_eq!(user.schedule(schedule.id).await.unwrap(), schedule);
-    assert_eq!(user.schedules(deployment, Default::default()).await.unwrap().items, [schedule.clone()]);
+    assert_eq!(user.schedules(deployment, Default::default()).await.unwrap().items, std::slice::from_ref(&schedule));
     assert_eq!(user.create_schedule(deployment, new_schedule("other", "@daily")).await.unwrap_err().kind(), ErrorKind::Denied);
     let patch = SchedulePatch { enabled: Some(false), ..SchedulePatch::default() };
     assert_eq!(user.update_schedule(schedule.id, 1, patch.clone()).await.unwrap_err().kind(), ErrorKind::Denied);

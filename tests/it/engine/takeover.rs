@@ -118,7 +118,7 @@ async fn a_pause_goes_by_the_stores_clock() {
     ground.store.register_worker(worker, Duration::from_secs(1)).await.unwrap();
     let epoch = ground.store.claim(worker, 1).await.unwrap()[0].run.epoch;
     let settle = vec![Settle { step: StepIndex::new(0), attempt: 1, how, message: String::new() }];
-    let change = Change::Advance { settle, start: Vec::new(), end: None };
+    let change = Change::Advance { settle, skip: Vec::new(), start: Vec::new(), end: None };
     let recorded = ground.store.record(&[Command::fenced(run, Fence { worker, epoch }, change)]).await.unwrap();
     assert!(recorded[0].is_ok(), "{recorded:?}");
     ground.store.retire_worker(worker).await.unwrap();

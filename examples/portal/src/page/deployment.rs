@@ -11,8 +11,7 @@ use maud::html;
 use super::{
     PageAnswer,
     layout::{badge, csrf, json, older, page, run_table},
-    queue,
-    schedule,
+    queue, schedule,
     time::moment,
 };
 use crate::{

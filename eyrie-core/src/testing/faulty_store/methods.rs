@@ -9,7 +9,8 @@ use super::FaultyStore;
 use crate::{
     error::Result,
     id::{
-        ClusterId, DeployedServiceId, DeploymentId, GroupId, ProjectId, ReleaseId, RunId, ScheduleId, ScopeId, ServiceId, TokenId, UserId, WorkerId,
+        ClusterId, DeployedServiceId, DeploymentId, GroupId, ProjectId, ReleaseId, RunId, ScheduleId, ScopeId, ServiceId, TokenId, UserId,
+        WorkerId,
     },
     model::{
         AuditEntry, DeployedService, Deployment, DeploymentGroup, EventCursor, Membership, Plan, PlanHash, Project, Release, Role, Run,
@@ -18,9 +19,10 @@ use crate::{
     name::{ServiceName, Slug, UserName},
     store::{
         AuditFilter, AuditStore, Capabilities, Claim, Command, DeployedServiceFilter, DeploymentFilter, DeploymentStore, DueSchedules,
-        Enqueue, Enqueued, EventStore, FeedPage, Fire, ForgetRule, GroupStore, InQueue, LogBound, LogChunk, LogPiece, LogStore, MemberStore,
-        NewUserRule, Page, PageRequest, Poll, ProjectStore, Pruning, QueueOf, QueueStore, RecordError, Recorded, ReleaseStore, RetentionStore, RunFilter,
-        RunStore, ScheduleFilter, ScheduleStore, ScopeStore, ServiceStore, Store, TokenStore, UserStore, WorkerLease, WorkerStore,
+        Enqueue, Enqueued, EventStore, FeedPage, Fire, ForgetRule, GroupStore, InQueue, LogBound, LogChunk, LogPiece, LogStore,
+        MemberStore, NewUserRule, Page, PageRequest, Poll, ProjectStore, Pruning, QueueOf, QueueStore, RecordError, Recorded, ReleaseStore,
+        RetentionStore, RunFilter, RunStore, ScheduleFilter, ScheduleStore, ScopeStore, ServiceStore, Store, TokenStore, UserStore,
+        WorkerLease, WorkerStore,
     },
 };
 
