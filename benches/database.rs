@@ -2,11 +2,12 @@
 
 use std::{error::Error, path::PathBuf};
 
+use eyrie_core::id::RunId;
 use eyrie_store_sea::SeaStore;
 use eyrie_tests::postgres::Server;
 use sea_orm::sqlx::{Connection, PgConnection};
 
-use crate::{raw_limits::RawLimits, raw_postgres, raw_sqlite};
+use crate::{grown, raw_limits::RawLimits, raw_postgres, raw_sqlite};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -23,15 +24,13 @@ pub struct Database {
 }
 
 impl Database {
-    /// The one that the arguments name: `--store sqlite` (if nothing is said) or `--store postgres`.
+    /// A new one: `sqlite` or `postgres`.
     ///
     /// # Errors
     /// For another store, or when there is no room for it.
-    pub async fn named_by_arguments() -> Result<Self> {
-        let mut arguments = std::env::args().skip_while(|argument| argument != "--store").skip(1);
-        let store = arguments.next().unwrap_or_else(|| "sqlite".to_owned());
+    pub async fn new(store: &str) -> Result<Self> {
         let folder = tempfile::tempdir_in(std::env::var_os("EYRIE_BENCH_DIR").map_or_else(std::env::temp_dir, Into::into))?;
-        let server = match store.as_str() {
+        let server = match store {
             "sqlite" => None,
             "postgres" => {
                 let server = Server::start(&["max_connections=100", "shared_buffers=256MB", "max_wal_size=4GB"]);
@@ -68,6 +67,17 @@ impl Database {
     /// When it cannot be opened.
     pub async fn open(&self) -> Result<SeaStore> {
         Ok(SeaStore::open(&self.url()).await?)
+    }
+
+    /// Gives it a long past: so many copies of the finished run.
+    ///
+    /// # Errors
+    /// When it fails.
+    pub async fn grow(&self, run: RunId, copies: u64) -> Result<()> {
+        match &self.server {
+            Some((_, url)) => grown::on_server(url, run, copies).await,
+            None => grown::in_file(&self.file(), run, copies),
+        }
     }
 
     /// What it does without anything in front of it.

@@ -1,6 +1,6 @@
 //! Durable steps per second, and how long things take, beside the raw limits of the same file system in the same run.
 //!
-//! `cargo bench -p eyrie-benches --bench engine -- --store sqlite|postgres`. The last line on stdout is JSON.
+//! `cargo bench -p eyrie-benches --bench engine -- --store sqlite|postgres [--workers N] [--grown]`. The last line on stdout is JSON.
 
 use std::{
     error::Error,
@@ -11,6 +11,7 @@ use std::{
 use async_trait::async_trait;
 use eyrie_benches::{
     database::Database,
+    options::Options,
     percentiles::{percentile_ms, round},
     process::cpu_time,
     raw_limits::RawLimits,
@@ -19,16 +20,21 @@ use eyrie_core::{
     Acting, Eyrie,
     engine::{Action, ActionContext, ActionError, Output, WorkerOptions},
     id::{DeploymentId, RunId},
-    model::{NewDeployment, NewGroup, NewProject, Plan, Principal, RunEventBody, RunState},
+    model::{NewDeployment, NewGroup, NewProject, Plan, Principal, RetryPolicy, RunEventBody, RunState},
+    store::{PageRequest, RunFilter},
 };
+use eyrie_store_sea::SeaStore;
 use futures_util::{StreamExt, stream};
 use serde_json::json;
 
 const RUNS: usize = 1000;
 const STEPS: usize = 5;
 const LONG: usize = 1000;
-/// How many runs the worker drives at the same time.
+/// How many runs a worker drives at the same time.
 const MAX_RUNS: usize = 256;
+/// The long past: so many copies of a run of [`STEPS`] steps, each with as many attempts.
+const COPIES: u64 = 200_000;
+const ATTEMPTS: u32 = 5;
 
 /// Does nothing, and says when it began.
 #[derive(Debug, Clone, Default)]
@@ -46,9 +52,22 @@ impl Action for NoOp {
     }
 }
 
+/// Fails until its last attempt.
+#[derive(Debug)]
+struct Flaky;
+
+#[async_trait]
+impl Action for Flaky {
+    async fn run(&self, cx: ActionContext) -> Result<Option<Output>, ActionError> {
+        if cx.attempt() < ATTEMPTS { Err(ActionError::new("not yet")) } else { Ok(None) }
+    }
+}
+
 struct Bench {
-    eyrie: Eyrie,
+    platforms: Vec<Eyrie>,
     me: Acting,
+    /// On behalf of the same, by a platform that shares nothing with the workers but the database.
+    elsewhere: Acting,
     no_op: NoOp,
     deployments: Vec<DeploymentId>,
 }
@@ -57,28 +76,25 @@ fn main() -> Result<(), Box<dyn Error>> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(bench())
 }
 
+/// How long things take that a long past must not slow down, as p50.
+#[derive(Debug, Clone, Copy)]
+struct Looks {
+    start: f64,
+    page: f64,
+    feed: f64,
+}
+
 async fn bench() -> Result<(), Box<dyn Error>> {
-    let database = Database::named_by_arguments().await?;
+    let options = Options::read()?;
+    let database = Database::new(&options.store).await?;
     let store = database.open().await?;
     let synchronous = store.synchronous().await?;
-    println!("store: {}, synchronous {synchronous} (read back), {MAX_RUNS} runs at a time", database.name());
+    let (name, workers) = (database.name(), options.workers);
+    println!("store: {name}, synchronous {synchronous} (read back), {workers} worker(s), {MAX_RUNS} runs at a time each");
 
     let before = database.raw_limits(synchronous).await?;
     say_raw("before", before);
-    let no_op = NoOp::default();
-    let eyrie = Eyrie::builder(Arc::new(store))
-        .action("no-op", no_op.clone())
-        .worker(WorkerOptions { max_runs: MAX_RUNS, ..WorkerOptions::default() })
-        .start()
-        .await?;
-    let me = eyrie.acting_as(Principal::local_operator());
-    let project = me.create_project(NewProject::new("bench")?).await?;
-    let group = me.create_group(project.id, NewGroup::new("bench", "bench")?).await?;
-    let mut deployments = Vec::with_capacity(RUNS);
-    for n in 0..RUNS {
-        deployments.push(me.create_deployment(group.id, NewDeployment::new(format!("d{n}"))?).await?.id);
-    }
-    let bench = Bench { eyrie, me, no_op, deployments };
+    let bench = Bench::new(&database, store, workers).await?;
 
     let sequential = bench.sequential().await?;
     println!(
@@ -88,14 +104,19 @@ async fn bench() -> Result<(), Box<dyn Error>> {
         before.single_commits_per_s / sequential
     );
     let (steps_per_s, rows_per_s) = bench.parallel(&database).await?;
-    let mut start = bench.start_latency().await?;
+    let mut start = bench.start_latency(&bench.me, 500).await?;
+    let mut across = bench.start_latency(&bench.elsewhere, 500).await?;
     let mut feed = bench.feed_latency().await?;
     let idle = bench.idle().await;
-    bench.eyrie.shutdown().await;
+    let grown = if options.grown { Some(bench.grow(&database).await?) } else { None };
+    for platform in &bench.platforms {
+        platform.shutdown().await;
+    }
     let after = database.raw_limits(synchronous).await?;
     say_raw("after", after);
     let raw = before.mean(after);
     let (start_p50, start_p99) = (percentile_ms(&mut start, 50.0), percentile_ms(&mut start, 99.0));
+    let (across_p50, across_p99) = (percentile_ms(&mut across, 50.0), percentile_ms(&mut across, 99.0));
     let (feed_p50, feed_p99) = (percentile_ms(&mut feed, 50.0), percentile_ms(&mut feed, 99.0));
     println!(
         "{RUNS} x {STEPS}: {steps_per_s:.0} durable steps/s, {rows_per_s:.0} rows/s ({:.2} of the raw batched rate)",
@@ -103,11 +124,13 @@ async fn bench() -> Result<(), Box<dyn Error>> {
     );
     println!("1 x {LONG}: {:.2}x of one commit a step (target: at most 1.5x)", raw.single_commits_per_s / sequential);
     println!("request -> first body: p50 {start_p50} ms, p99 {start_p99} ms (two commits: {:.3} ms)", 2000.0 / raw.single_commits_per_s);
+    println!("request elsewhere -> first body: p50 {across_p50} ms, p99 {across_p99} ms");
     println!("event -> subscriber, its commit included: p50 {feed_p50} ms, p99 {feed_p99} ms");
-    println!("waiting worker: {idle:.2} % of one core");
-    let line = json!({
-        "store": database.name(),
+    println!("waiting, {workers} worker(s): {idle:.2} % of one core");
+    let mut line = json!({
+        "store": name,
         "synchronous": synchronous,
+        "workers": workers,
         "parallel_steps_per_s": steps_per_s.round(),
         "parallel_rows_per_s": rows_per_s.round(),
         "sequential_steps_per_s": sequential.round(),
@@ -115,10 +138,22 @@ async fn bench() -> Result<(), Box<dyn Error>> {
         "raw_batched_rows_per_s": raw.batched_rows_per_s.round(),
         "start_p50_ms": start_p50,
         "start_p99_ms": start_p99,
+        "start_across_p50_ms": across_p50,
+        "start_across_p99_ms": across_p99,
         "feed_p50_ms": feed_p50,
         "feed_p99_ms": feed_p99,
         "idle_cpu_percent": round(idle),
     });
+    if let Some((young, old)) = grown {
+        for (what, young, old) in
+            [("request -> first body", young.start, old.start), ("page of runs", young.page, old.page), ("event -> subscriber", young.feed, old.feed)]
+        {
+            println!("{what}, p50: {young} ms empty, {old} ms grown ({:.2}x, target: at most 1.2x)", old / young);
+        }
+        line["grown_start_ratio"] = round(old.start / young.start).into();
+        line["grown_page_ratio"] = round(old.page / young.page).into();
+        line["grown_feed_ratio"] = round(old.feed / young.feed).into();
+    }
     println!("{line}");
     Ok(())
 }
@@ -138,6 +173,26 @@ fn chain(length: usize) -> Result<Plan, Box<dyn Error>> {
 }
 
 impl Bench {
+    /// So many platforms with a worker, one without, and deployments for all runs.
+    async fn new(database: &Database, store: SeaStore, workers: usize) -> Result<Self, Box<dyn Error>> {
+        let no_op = NoOp::default();
+        let platform = |store: SeaStore| Eyrie::builder(Arc::new(store)).action("no-op", no_op.clone()).action("flaky", Flaky);
+        let options = WorkerOptions { max_runs: MAX_RUNS, ..WorkerOptions::default() };
+        let mut platforms = vec![platform(store).worker(options.clone()).start().await?];
+        for _ in 1..workers {
+            platforms.push(platform(database.open().await?).worker(options.clone()).start().await?);
+        }
+        let elsewhere = platform(database.open().await?).without_worker().start().await?;
+        let [me, elsewhere] = [&platforms[0], &elsewhere].map(|platform| platform.acting_as(Principal::local_operator()));
+        let project = me.create_project(NewProject::new("bench")?).await?;
+        let group = me.create_group(project.id, NewGroup::new("bench", "bench")?).await?;
+        let mut deployments = Vec::with_capacity(RUNS);
+        for n in 0..RUNS {
+            deployments.push(me.create_deployment(group.id, NewDeployment::new(format!("d{n}"))?).await?.id);
+        }
+        Ok(Self { platforms, me, elsewhere, no_op, deployments })
+    }
+
     async fn end(&self, run: RunId) -> Result<(), Box<dyn Error>> {
         let mut stream = self.me.follow_run(run, 0).await?;
         while stream.next().await?.is_some() {}
@@ -181,16 +236,16 @@ impl Bench {
         Ok(((RUNS * STEPS) as f64 / took, rows as f64 / took))
     }
 
-    /// From the request to the begin of the first body, one at a time.
-    async fn start_latency(&self) -> Result<Vec<Duration>, Box<dyn Error>> {
+    /// From a request of `who` to the begin of the first body, one at a time.
+    async fn start_latency(&self, who: &Acting, times: usize) -> Result<Vec<Duration>, Box<dyn Error>> {
         let plan = chain(1)?;
         let mut samples = Vec::new();
-        for n in 0..500 {
+        for n in 0..times {
             if let Ok(mut begun) = self.no_op.begun.lock() {
                 *begun = None;
             }
             let asked = Instant::now();
-            let run = self.me.run_plan(self.deployments[n % RUNS], plan.clone()).await?.id;
+            let run = who.run_plan(self.deployments[n % RUNS], plan.clone()).await?.id;
             self.end(run).await?;
             let begun = self.no_op.begun.lock().ok().and_then(|begun| *begun);
             samples.push(begun.ok_or("no body began")?.duration_since(asked));
@@ -208,6 +263,37 @@ impl Bench {
             samples.push(Duration::from_micros(u64::try_from(late).unwrap_or(0)));
         }
         Ok(samples)
+    }
+
+    /// The same looks at the database as it is, and with a long past.
+    async fn grow(&self, database: &Database) -> Result<(Looks, Looks), Box<dyn Error>> {
+        let young = self.looks().await?;
+        let retry = RetryPolicy { max_attempts: ATTEMPTS, initial_backoff_ms: 0, max_backoff_ms: 0 };
+        let plan = (0..STEPS).fold(Plan::builder(), |plan, n| plan.step(format!("s{n}"), "flaky", |step| step.retry(retry)));
+        let run = self.me.run_plan(self.deployments[0], plan.build()?).await?.id;
+        self.end(run).await?;
+        let events = self.me.run(run).await?.run.last_seq;
+        let begun = Instant::now();
+        database.grow(run, COPIES).await?;
+        let steps = COPIES * STEPS as u64;
+        println!("grown by {steps} finished steps and {} events in {:.0} s", COPIES * events, begun.elapsed().as_secs_f64());
+        Ok((young, self.looks().await?))
+    }
+
+    async fn looks(&self) -> Result<Looks, Box<dyn Error>> {
+        let project = self.me.deployment(self.deployments[0]).await?.deployment.project_id;
+        let mut pages = Vec::new();
+        for _ in 0..500 {
+            let begun = Instant::now();
+            let filter = RunFilter { project: Some(project), ..RunFilter::default() };
+            self.me.runs(filter, PageRequest::first(50)?).await?;
+            pages.push(begun.elapsed());
+        }
+        Ok(Looks {
+            start: percentile_ms(&mut self.start_latency(&self.me, 500).await?, 50.0),
+            page: percentile_ms(&mut pages, 50.0),
+            feed: percentile_ms(&mut self.feed_latency().await?, 50.0),
+        })
     }
 
     /// How much of one core the whole program uses while its worker waits.
