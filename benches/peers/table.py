@@ -13,7 +13,8 @@ RUNS_TARGET = 10
 NOTES = """\
 A step does nothing. Time runs from the first request to the last end. DBOS records a step once, when it has ended; duroxide when it is
 asked for and when it has ended; Eyrie when it starts and when it has ended, with an event for each.
-stock: the settings that an engine comes with. equal: Eyrie's durability, and the engine's own options where they make it faster."""
+stock: the settings that an engine comes with. equal: Eyrie's durability, and the engine's own options where they make it faster.
+device: pages a second that it made durable one after the other, just before. Where these differ much, other work ran on the machine."""
 
 
 def version(peer, store):
@@ -37,20 +38,21 @@ def is_durable(durability):
 
 
 def read(folder):
-    """Eyrie's lines by store, and the peers' by what they were asked."""
-    eyrie, peers = {}, {}
+    """Eyrie's lines by store, the peers' by what they were asked, and what the device did before each."""
+    eyrie, peers, devices = {}, {}, {}
     for file in sorted(folder.iterdir()):
-        peer, store, *asked = file.name.split(".")
+        peer, store, profile, workload = file.name.split(".")
         line = json.loads(file.read_text())
-        if peer == "eyrie":
+        if workload == "device":
+            devices[store, peer, profile] = line["syncs_per_s"]
+        elif peer == "eyrie":
             eyrie[store] = line
         else:
-            profile, workload = asked
             peers.setdefault((store, peer, profile), {})[workload] = line
-    return eyrie, peers
+    return eyrie, peers, devices
 
 
-def rows(eyrie, peers):
+def rows(eyrie, peers, devices):
     """One for each engine, store and settings."""
     for store in sorted(eyrie, reverse=True):
         ours = eyrie[store]
@@ -63,6 +65,7 @@ def rows(eyrie, peers):
             "options": "256 runs at a time",
             "durability": f"synchronous={ours['synchronous']}",
             "durable": ours["synchronous"] in ("full", "on"),
+            "syncs_per_s": devices[store, "eyrie", "stock"],
             **{name: {"steps_per_s": rate, "complete": True} for name, rate in rates.items()},
         }
         for (_, peer, profile), lines in sorted(item for item in peers.items() if item[0][0] == store):
@@ -75,6 +78,7 @@ def rows(eyrie, peers):
                 "options": said["settings"],
                 "durability": said["durability"],
                 "durable": all(is_durable(line["durability"]) for line in lines.values()),
+                "syncs_per_s": devices[store, peer, profile],
             }
             for name, line in lines.items():
                 rate = line["steps"] / line["seconds"]
@@ -120,17 +124,17 @@ def say(table):
 
 
 def main():
-    eyrie, peers = read(Path(sys.argv[1]))
-    all_rows = list(rows(eyrie, peers))
+    eyrie, peers, devices = read(Path(sys.argv[1]))
+    all_rows = list(rows(eyrie, peers, devices))
     counts = {name: line["of"] for lines in peers.values() for name, line in lines.items()}
     runs = counts.get("sequential", counts.get("parallel", 5000) // 5)
     one, many = f"1 x {runs}", f"{runs} x 5"
-    head = ["engine", "version", "store", "settings", "options", "durability, read back", f"{one} steps/s", f"{many} steps/s"]
+    head = ["engine", "version", "store", "settings", "options", "durability, read back", "device", f"{one} steps/s", f"{many} steps/s"]
     table = [head + [f"Eyrie / it, {one}", f"Eyrie / it, {many}"]]
     for row in all_rows:
         table.append(
             [row[column] for column in ("engine", "version", "store", "settings", "options", "durability")]
-            + [rate(row, "sequential"), rate(row, "parallel"), ratio(row, "sequential"), ratio(row, "parallel")]
+            + [f"{row['syncs_per_s']:,}", rate(row, "sequential"), rate(row, "parallel"), ratio(row, "sequential"), ratio(row, "parallel")]
         )
     say(table)
     print()

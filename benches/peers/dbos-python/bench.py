@@ -66,7 +66,7 @@ def main() -> None:
     settings = "a thread a run"
     if profile == "equal":
         config["max_executor_threads"] = THREADS[store]
-        settings = f"{THREADS[store]} threads"
+        settings = f"threads: {THREADS[store]}"
         if store == "sqlite":
             sa.event.listen(sa.Engine, "connect", wait_for_the_device)
     dbos = DBOS(config=config)
