@@ -145,9 +145,11 @@ async fn bench() -> Result<(), Box<dyn Error>> {
         "idle_cpu_percent": round(idle),
     });
     if let Some((young, old)) = grown {
-        for (what, young, old) in
-            [("request -> first body", young.start, old.start), ("page of runs", young.page, old.page), ("event -> subscriber", young.feed, old.feed)]
-        {
+        for (what, young, old) in [
+            ("request -> first body", young.start, old.start),
+            ("page of runs", young.page, old.page),
+            ("event -> subscriber", young.feed, old.feed),
+        ] {
             println!("{what}, p50: {young} ms empty, {old} ms grown ({:.2}x, target: at most 1.2x)", old / young);
         }
         line["grown_start_ratio"] = round(old.start / young.start).into();

@@ -28,7 +28,8 @@ pub fn in_file(path: &std::path::Path, run: RunId, copies: u64) -> Result<(), Bo
     for piece in pieces(copies) {
         let transaction = connection.transaction()?;
         for statement in &statements {
-            let numbers = format!("WITH RECURSIVE numbers (n) AS (SELECT {} UNION ALL SELECT n + 1 FROM numbers WHERE n < {})", piece.0, piece.1);
+            let numbers =
+                format!("WITH RECURSIVE numbers (n) AS (SELECT {} UNION ALL SELECT n + 1 FROM numbers WHERE n < {})", piece.0, piece.1);
             transaction.execute(&format!("{numbers} {statement}"), [run.uuid()])?;
         }
         transaction.commit()?;

@@ -3,7 +3,7 @@
 use eyrie_core::{Error, ErrorKind, Invalid};
 use sea_orm::DbErr;
 
-use crate::fault::{Cause, Fault};
+use crate::fault::{Cause, EVENT, Fault};
 
 /// The adapter's own error. Crosses the port only as core's [`Error`].
 #[derive(Debug, thiserror::Error)]
@@ -84,6 +84,14 @@ impl Failure {
     /// A broken reference means that the thing is in use.
     pub(crate) fn on_reference_in_use(self, what: &'static str, message: &'static str) -> Self {
         if self.is_reference() { Self::conflict(what, message) } else { self }
+    }
+
+    /// Where somebody else wrote a run's next event, the run was not as it was taken to be.
+    pub(crate) fn on_event_raced(self) -> Self {
+        match self {
+            Self::Statement(cause) if Fault::of(&cause) == Fault::Taken(EVENT) => Self::Raced,
+            failure => failure,
+        }
     }
 
     fn is_reference(&self) -> bool {

@@ -133,6 +133,9 @@ impl Fault {
     }
 }
 
+/// The event of a run with that number: whoever writes it was not the only one to think that it is next.
+pub(crate) const EVENT: &str = "an event of that number";
+
 /// The unique thing that SQLite's message names by its columns.
 fn taken(message: &str) -> &'static str {
     let columns = message.rsplit_once(": ").map_or(message, |(_, columns)| columns);
@@ -148,6 +151,7 @@ fn taken(message: &str) -> &'static str {
         "tokens.secret_hash" => "a token of that secret",
         "workers.id" => "a worker of that id",
         "request_keys.request_key" => "a request of that key",
+        "run_events.seq" => EVENT,
         _ => "a thing of that id",
     }
 }
@@ -166,6 +170,7 @@ fn taken_constraint(constraint: &str) -> &'static str {
         "tokens_secret" => "tokens.secret_hash",
         "workers_pkey" => "workers.id",
         "request_keys_pkey" => "request_keys.request_key",
+        "run_events_seq" => "run_events.seq",
         _ => "",
     })
 }

@@ -3,6 +3,7 @@
 use eyrie_core::store::{Change, Command, Needs, RunBatch};
 
 use crate::{
+    error::Failure,
     run::{held::Guess, record::Outcome, write::Statements},
     store::SeaStore,
     writer::Writer,
@@ -27,7 +28,7 @@ pub(super) async fn in_one_journey(store: &SeaStore, commands: &[Command]) -> Op
     }
     let writes = batch.finish();
     let (statements, checked) = Statements::of(&seen, &writes).ok()?.all(&writes)?;
-    let written = writer.all_or_none(statements, checked).await;
+    let written = writer.all_or_none(statements, checked).await.map_err(Failure::on_event_raced);
     Some(written.map(|()| {
         store.held().wrote(&seen, &writes);
         answers

@@ -213,7 +213,7 @@ impl Statements {
 pub(super) async fn write(tx: &mut RowTx, seen: &Seen, writes: &RunWrites, at: Timestamp) -> Result<(), Failure> {
     let Statements { together, behind } = Statements::of(seen, writes)?;
     let wanted = together.each_ref().map(|(_, rows)| rows.len() as u64);
-    let touched = tx.execute_together(together).await?;
+    let touched = tx.execute_together(together).await.map_err(Failure::on_event_raced)?;
     if touched[..CHECKED] != wanted[..CHECKED] {
         return Err(Failure::Raced);
     }

@@ -150,7 +150,7 @@ async fn it_fires_within_the_rights_of_its_owner(kind: Kind) {
     platform.gate.permits.add_permits(3);
     for run in &waiting {
         let run = platform.ended(run).await;
-        assert_eq!(run.state, RunState::Cancelled);
+        assert_eq!(run.state, RunState::Failed);
         assert!(run.message.contains("may no longer start runs here"), "checked when it is claimed, too: {}", run.message);
     }
     tokio::time::sleep(Duration::from_millis(2)).await;
