@@ -19,6 +19,7 @@ use tokio::runtime::Handle;
 
 use crate::{
     error::Failure,
+    fault::Fault,
     postgres::{Ending, PostgresWriter},
     rows::{Cell, FromRow, Kind, RowRef, RowStatement, Rows},
 };
@@ -145,13 +146,15 @@ pub(super) async fn all_or_none(
         Err(error) if error.as_database_error().is_some_and(|error| error.code().as_deref() == Some(DIVISION_BY_ZERO)) => {
             Err(Failure::Raced)
         }
-        // The server said why it refused all of it.
-        Err(error @ sqlx::Error::Database(_)) => Err(error.into()),
-        // What it did with it is not known.
-        Err(error) => {
-            drop(connection.detach());
-            Err(Failure::Commit(error.into()))
-        }
+        Err(error) => match Failure::from(error) {
+            // What the server did with it is not known, also when it said that it goes away: it may have committed before that.
+            Failure::Statement(cause) if Fault::of(&cause) == Fault::Unreachable => {
+                drop(connection.detach());
+                Err(Failure::Commit(cause))
+            }
+            // The server said why it refused all of it.
+            failure => Err(failure),
+        },
     }
 }
 
