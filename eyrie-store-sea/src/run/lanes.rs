@@ -23,7 +23,8 @@ use crate::{
 };
 
 /// The oldest run of each lane that has runs whose turn it is, each found by a step in the index, however many wait. (Compared
-/// as one, the three columns would have SQLite read the whole lane.)
+/// as one, the three columns would have SQLite read the whole lane. A cross join keeps SQLite from going through all runs in search
+/// of the few lanes, which its statistics may suggest.)
 macro_rules! heads {
     () => {
         "WITH RECURSIVE l (id) AS (SELECT (SELECT r.id FROM runs r WHERE r.ready \
@@ -34,7 +35,7 @@ macro_rules! heads {
             (SELECT r.id FROM runs r WHERE r.ready AND r.project_id = h.project_id AND r.group_id > h.group_id \
                 ORDER BY r.group_id, r.cluster_id, r.queued_at, r.id LIMIT 1), \
             (SELECT r.id FROM runs r WHERE r.ready AND r.project_id > h.project_id \
-                ORDER BY r.project_id, r.group_id, r.cluster_id, r.queued_at, r.id LIMIT 1)) FROM l JOIN runs h ON h.id = l.id)"
+                ORDER BY r.project_id, r.group_id, r.cluster_id, r.queued_at, r.id LIMIT 1)) FROM l CROSS JOIN runs h WHERE h.id = l.id)"
     };
 }
 
@@ -80,7 +81,7 @@ macro_rules! some_may_begin {
             "(SELECT r.id FROM runs r WHERE r.ready ORDER BY r.project_id, r.group_id, r.cluster_id, r.queued_at, r.id LIMIT 1) \
                 IS NOT NULL AND (NOT EXISTS (SELECT 1 FROM queue_rules WHERE max_running IS NOT NULL) OR EXISTS (",
             $crate::run::lanes::heads!(),
-            " SELECT 1 FROM l JOIN runs h ON h.id = l.id WHERE \
+            " SELECT 1 FROM l CROSS JOIN runs h WHERE h.id = l.id AND \
                 NOT EXISTS (SELECT 1 FROM queue_rules q WHERE q.id = h.project_id AND q.max_running <= ",
             $crate::run::lanes::held!(project of "h"),
             ") AND NOT EXISTS (SELECT 1 FROM queue_rules q WHERE q.id = h.group_id AND q.max_running <= ",
@@ -113,7 +114,7 @@ static LANES: RowStatement = RowStatement::written(
         held!(cluster of "h"),
         " ELSE 0 END, ",
         most!("h.cluster_id"),
-        " FROM l JOIN runs h ON h.id = l.id"
+        " FROM l CROSS JOIN runs h WHERE h.id = l.id"
     ),
 );
 /// Whoever claims what counts against these limits does so alone: two workers must not exceed one together.

@@ -25,14 +25,41 @@ fn steps(connection: &Connection, statement: &RowStatement, row: &[Cell]) -> (i3
     (prepared.get_status(StatementStatus::VmStep), found)
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_long_queue_costs_a_claim_no_more_than_a_short_one() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("eyrie.db");
+/// An empty database.
+async fn database(folder: &std::path::Path) -> Connection {
+    let path = folder.join("eyrie.db");
     let store = SeaStore::open(&format!("sqlite:{}", path.display())).await.unwrap();
     store.close().await;
     let connection = Connection::open(&path).unwrap();
     connection.pragma_update(None, "foreign_keys", false).unwrap();
+    connection
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_past_costs_a_claim_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let connection = database(folder.path()).await;
+    let measure = || {
+        fill(&connection, 1, 1, 10);
+        let (steps, found) = steps(&connection, &LANES, &[Cell::from(64)]);
+        connection.execute("DELETE FROM runs WHERE ready", []).unwrap();
+        assert_eq!(found, 1);
+        steps
+    };
+    let young = measure();
+    fill(&connection, 20_000, 1, 10);
+    connection.execute("UPDATE runs SET ready = FALSE, state = 'succeeded', finished_at = queued_at", []).unwrap();
+    assert_eq!(measure(), young);
+    // Statistics from a time when the queue was empty say nothing good of its indexes.
+    connection.execute_batch("ANALYZE").unwrap();
+    let old = measure();
+    assert!(old < 2 * young, "{young} steps, with statistics {old}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_queue_costs_a_claim_no_more_than_a_short_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let connection = database(folder.path()).await;
     fill(&connection, 100, 1, 10);
     fill(&connection, 1, 2, 20);
     let lane = |group: u128, most: i64| {
