@@ -35,6 +35,8 @@ const MAX_RUNS: usize = 256;
 /// The long past: so many copies of a run of [`STEPS`] steps, each with as many attempts.
 const COPIES: u64 = 200_000;
 const ATTEMPTS: u32 = 5;
+/// How often the empty and the grown database are looked at, in turns.
+const ROUNDS: usize = 10;
 
 /// Does nothing, and says when it began.
 #[derive(Debug, Clone, Default)]
@@ -76,12 +78,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(bench())
 }
 
-/// How long things take that a long past must not slow down, as p50.
-#[derive(Debug, Clone, Copy)]
+/// How long things take that a long past must not slow down.
+#[derive(Debug, Default)]
 struct Looks {
-    start: f64,
-    page: f64,
-    feed: f64,
+    start: Vec<Duration>,
+    page: Vec<Duration>,
+    feed: Vec<Duration>,
 }
 
 async fn bench() -> Result<(), Box<dyn Error>> {
@@ -106,9 +108,9 @@ async fn bench() -> Result<(), Box<dyn Error>> {
     let (steps_per_s, rows_per_s) = bench.parallel(&database).await?;
     let mut start = bench.start_latency(&bench.me, 500).await?;
     let mut across = bench.start_latency(&bench.elsewhere, 500).await?;
-    let mut feed = bench.feed_latency().await?;
+    let mut feed = bench.feed_latency(LONG).await?;
     let idle = bench.idle().await;
-    let grown = if options.grown { Some(bench.grow(&database).await?) } else { None };
+    let grown = if options.grown { Some(bench.grow(&database, &options).await?) } else { None };
     for platform in &bench.platforms {
         platform.shutdown().await;
     }
@@ -122,7 +124,11 @@ async fn bench() -> Result<(), Box<dyn Error>> {
         "{RUNS} x {STEPS}: {steps_per_s:.0} durable steps/s, {rows_per_s:.0} rows/s ({:.2} of the raw batched rate)",
         rows_per_s / raw.batched_rows_per_s
     );
-    println!("1 x {LONG}: {:.2}x of one commit a step (target: at most 1.5x)", raw.single_commits_per_s / sequential);
+    println!(
+        "1 x {LONG}: {:.2}x of one commit a step (target: at most {}x)",
+        raw.single_commits_per_s / sequential,
+        if name == "sqlite" { "1.5" } else { "1.3" }
+    );
     println!("request -> first body: p50 {start_p50} ms, p99 {start_p99} ms (two commits: {:.3} ms)", 2000.0 / raw.single_commits_per_s);
     println!("request elsewhere -> first body: p50 {across_p50} ms, p99 {across_p99} ms");
     println!("event -> subscriber, its commit included: p50 {feed_p50} ms, p99 {feed_p99} ms");
@@ -145,16 +151,15 @@ async fn bench() -> Result<(), Box<dyn Error>> {
         "idle_cpu_percent": round(idle),
     });
     if let Some((young, old)) = grown {
-        for (what, young, old) in [
-            ("request -> first body", young.start, old.start),
-            ("page of runs", young.page, old.page),
-            ("event -> subscriber", young.feed, old.feed),
+        for (what, key, mut young, mut old) in [
+            ("request -> first body", "grown_start_ratio", young.start, old.start),
+            ("page of runs", "grown_page_ratio", young.page, old.page),
+            ("event -> subscriber", "grown_feed_ratio", young.feed, old.feed),
         ] {
+            let (young, old) = (percentile_ms(&mut young, 50.0), percentile_ms(&mut old, 50.0));
             println!("{what}, p50: {young} ms empty, {old} ms grown ({:.2}x, target: at most 1.2x)", old / young);
+            line[key] = round(old / young).into();
         }
-        line["grown_start_ratio"] = round(old.start / young.start).into();
-        line["grown_page_ratio"] = round(old.page / young.page).into();
-        line["grown_feed_ratio"] = round(old.feed / young.feed).into();
     }
     println!("{line}");
     Ok(())
@@ -256,8 +261,8 @@ impl Bench {
     }
 
     /// From the time that the store gave an event (before its commit) to its arrival at a subscriber.
-    async fn feed_latency(&self) -> Result<Vec<Duration>, Box<dyn Error>> {
-        let run = self.me.run_plan(self.deployments[0], chain(LONG)?).await?.id;
+    async fn feed_latency(&self, steps: usize) -> Result<Vec<Duration>, Box<dyn Error>> {
+        let run = self.me.run_plan(self.deployments[0], chain(steps)?).await?.id;
         let mut stream = self.me.follow_run(run, 1).await?;
         let mut samples = Vec::new();
         while let Some(event) = stream.next().await? {
@@ -267,9 +272,8 @@ impl Bench {
         Ok(samples)
     }
 
-    /// The same looks at the database as it is, and with a long past.
-    async fn grow(&self, database: &Database) -> Result<(Looks, Looks), Box<dyn Error>> {
-        let young = self.looks().await?;
+    /// The same looks at an empty database and at this one, with a long past, in turns: the machine's noise meets both.
+    async fn grow(&self, database: &Database, options: &Options) -> Result<(Looks, Looks), Box<dyn Error>> {
         let retry = RetryPolicy { max_attempts: ATTEMPTS, initial_backoff_ms: 0, max_backoff_ms: 0 };
         let plan = (0..STEPS).fold(Plan::builder(), |plan, n| plan.step(format!("s{n}"), "flaky", |step| step.retry(retry)));
         let run = self.me.run_plan(self.deployments[0], plan.build()?).await?.id;
@@ -279,23 +283,30 @@ impl Bench {
         database.grow(run, COPIES).await?;
         let steps = COPIES * STEPS as u64;
         println!("grown by {steps} finished steps and {} events in {:.0} s", COPIES * events, begun.elapsed().as_secs_f64());
-        Ok((young, self.looks().await?))
+        let empty = Database::new(&options.store).await?;
+        let fresh = Self::new(&empty, empty.open().await?, options.workers).await?;
+        let (mut young, mut old) = (Looks::default(), Looks::default());
+        for _ in 0..ROUNDS {
+            fresh.look(&mut young).await?;
+            self.look(&mut old).await?;
+        }
+        for platform in &fresh.platforms {
+            platform.shutdown().await;
+        }
+        Ok((young, old))
     }
 
-    async fn looks(&self) -> Result<Looks, Box<dyn Error>> {
+    async fn look(&self, looks: &mut Looks) -> Result<(), Box<dyn Error>> {
         let project = self.me.deployment(self.deployments[0]).await?.deployment.project_id;
-        let mut pages = Vec::new();
-        for _ in 0..500 {
+        for _ in 0..100 {
             let begun = Instant::now();
             let filter = RunFilter { project: Some(project), ..RunFilter::default() };
             self.me.runs(filter, PageRequest::first(50)?).await?;
-            pages.push(begun.elapsed());
+            looks.page.push(begun.elapsed());
         }
-        Ok(Looks {
-            start: percentile_ms(&mut self.start_latency(&self.me, 500).await?, 50.0),
-            page: percentile_ms(&mut pages, 50.0),
-            feed: percentile_ms(&mut self.feed_latency().await?, 50.0),
-        })
+        looks.start.extend(self.start_latency(&self.me, 100).await?);
+        looks.feed.extend(self.feed_latency(100).await?);
+        Ok(())
     }
 
     /// How much of one core the whole program uses while its worker waits.
