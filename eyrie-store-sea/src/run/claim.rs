@@ -12,6 +12,8 @@ use eyrie_core::{
     store::{self, Claim, RunWrites},
 };
 
+use sea_orm::prelude::Uuid as Id;
+
 use crate::{
     entity::{column::micros, run, run_step},
     error::Failure,
@@ -26,13 +28,20 @@ use crate::{
     writer::Class,
 };
 
-static LEASE: RowStatement = RowStatement::select(Lease::COLUMNS, "workers", &[("id", Uuid)], "");
-static END_LEASES: RowStatement = RowStatement::update("workers", 1, &[("id", Uuid), ("lease_until", Int)]);
-static HOLDERS: RowStatement = RowStatement::written(
-    &[],
-    "SELECT h.worker_id, w.lease_until FROM (SELECT DISTINCT worker_id FROM runs \
-        WHERE state IN ('running', 'cancelling', 'undoing')) h LEFT JOIN workers w ON w.id = h.worker_id",
+const LEASE: i64 = 1;
+const DEFERRED: i64 = 2;
+const HOLDER: i64 = 3;
+
+/// What a claim must know first, in one journey. One line per thing: until when the worker's lease lasts; the earliest time that a
+/// run waits for; who holds runs, and until when that one's lease lasts.
+static OUTLOOK: RowStatement = RowStatement::written(
+    &[("worker_id", Uuid)],
+    "SELECT CAST(1 AS int8) AS what, CAST(NULL AS uuid) AS id, lease_until AS time FROM workers WHERE id = ?1 \
+        UNION ALL SELECT 2, NULL, (SELECT min(queued_at) FROM runs WHERE deferred) \
+        UNION ALL SELECT 3, h.worker_id, w.lease_until FROM (SELECT DISTINCT worker_id FROM runs \
+            WHERE state IN ('running', 'cancelling', 'undoing')) h LEFT JOIN workers w ON w.id = h.worker_id",
 );
+static END_LEASES: RowStatement = RowStatement::update("workers", 1, &[("id", Uuid), ("lease_until", Int)]);
 static LEFT: RowStatement = RowStatement::query(
     run::Model::COLUMNS,
     &[("most", Int)],
@@ -49,19 +58,13 @@ static STEPS: RowStatement = RowStatement::select(
 );
 
 #[derive(Debug)]
-struct Holder {
-    worker_id: Option<sea_orm::prelude::Uuid>,
-    lease_until: Option<i64>,
+struct Line {
+    what: i64,
+    id: Option<Id>,
+    time: Option<i64>,
 }
 
-from_row!(Holder { worker_id, lease_until });
-
-#[derive(Debug)]
-struct Lease {
-    lease_until: i64,
-}
-
-from_row!(Lease { lease_until });
+from_row!(Line { what, id, time });
 
 /// Gives up to `limit` runs to the worker.
 pub(super) async fn claim(store: &SeaStore, worker: WorkerId, limit: u32) -> Result<Vec<Claim>> {
@@ -76,9 +79,14 @@ pub(super) async fn claim(store: &SeaStore, worker: WorkerId, limit: u32) -> Res
 
 async fn give(mut tx: RowTx, locks: Arc<WorkerLocks>, worker: WorkerId, limit: u32) -> Result<Vec<Claim>, Failure> {
     let at = tx.now();
-    check_lease(&mut tx, worker, at).await?;
-    let let_in = let_in(&mut tx, at).await?;
-    let (mut rows, dead) = orphans(&mut tx, &locks, worker, at, limit).await?;
+    let outlook: Vec<Line> = tx.read(&OUTLOOK, Rows::from_iter([[worker.uuid().into()]])).await?;
+    let time_of = |what| outlook.iter().find(|line| line.what == what).and_then(|line| line.time);
+    if time_of(LEASE).is_none_or(|until| until <= micros(at)) {
+        return Err(Failure::missing("valid worker lease"));
+    }
+    let is_due = time_of(DEFERRED).is_some_and(|time| time <= micros(at));
+    let let_in = if is_due { let_in(&mut tx, at).await? } else { 0 };
+    let (mut rows, dead) = orphans(&mut tx, &locks, worker, outlook, at, limit).await?;
     let room = limit.saturating_sub(u32::try_from(rows.len()).unwrap_or(u32::MAX));
     if room > 0 {
         rows.extend(next_in_turn(&mut tx, room).await?);
@@ -92,25 +100,21 @@ async fn give(mut tx: RowTx, locks: Arc<WorkerLocks>, worker: WorkerId, limit: u
     Ok(claims)
 }
 
-async fn check_lease(tx: &mut RowTx, worker: WorkerId, at: Timestamp) -> Result<(), Failure> {
-    let leases: Vec<Lease> = tx.read(&LEASE, Rows::from_iter([[worker.uuid().into()]])).await?;
-    if leases.iter().any(|lease| lease.lease_until > micros(at)) { Ok(()) } else { Err(Failure::missing("valid worker lease")) }
-}
-
 /// Held runs whose holder is gone, oldest first, and the holders found dead by their locks.
 async fn orphans(
     tx: &mut RowTx,
     locks: &WorkerLocks,
     worker: WorkerId,
+    outlook: Vec<Line>,
     at: Timestamp,
     limit: u32,
 ) -> Result<(Vec<run::Model>, Vec<WorkerId>), Failure> {
     let (mut gone, mut living, mut is_some_left) = (Vec::new(), Vec::new(), false);
-    for holder in tx.read::<Holder>(&HOLDERS, Rows::none_needed()).await? {
-        match holder.worker_id {
+    for holder in outlook.into_iter().filter(|line| line.what == HOLDER) {
+        match holder.id {
             None => is_some_left = true,
             Some(id) if id == worker.uuid() => {}
-            Some(id) if holder.lease_until.is_none_or(|until| until <= micros(at)) => gone.push(id),
+            Some(id) if holder.time.is_none_or(|until| until <= micros(at)) => gone.push(id),
             Some(id) => living.push(WorkerId::from_uuid(id)),
         }
     }
