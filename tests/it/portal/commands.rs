@@ -43,6 +43,7 @@ async fn deploy_follows_a_run_on_a_server() {
     remote(&field, &ann, &["deploy", "nonesuch", "--follow"]).has(2, &["eyrie: ", "404"]);
     remote(&field, &ann, &["deploy", "hello", "--env", "A"]).has(2, &["KEY=VALUE"]);
     let listed = remote(&field, &ann, &["runs"]);
+    listed.has(0, &["  hello  ", "  bad  "]);
     listed.has(0, &[&run_of(&good), &run_of(&bad), "failed", "succeeded"]);
     assert_eq!(remote(&field, &ann, &["runs", "bad"]).out.lines().count(), 2);
     remote(&field, &ann, &["logs", &run_of(&good)]).well("a line\n");

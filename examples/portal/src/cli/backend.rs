@@ -127,6 +127,17 @@ impl Backend {
         }
     }
 
+    /// The deployment's name, where it may be read.
+    pub(super) async fn deployment_name(&self, deployment: &str) -> Option<String> {
+        match self {
+            Self::Local { me, .. } => Some(me.deployment(deployment.parse().ok()?).await.ok()?.deployment.name.to_string()),
+            Self::Remote(remote) => {
+                let view = remote.get(&format!("deployments/{deployment}")).await.ok()?;
+                Some(view["name"].as_str()?.to_owned())
+            }
+        }
+    }
+
     /// Where the run stands.
     pub(super) async fn queue_place(&self, run: RunId) -> CliResult<Value> {
         match self {

@@ -1,6 +1,7 @@
 //! The commands that look at things and manage them.
 
 use std::{
+    collections::HashMap,
     io::{BufRead, IsTerminal, Write},
     process::ExitCode,
     time::Duration,
@@ -17,10 +18,18 @@ pub(super) async fn runs(place: &Place, service: Option<&str>, limit: u32) -> Cl
     let backend = Backend::open(place, false).await?;
     let page = backend.runs(service, limit).await?;
     let text = |run: &Value, key: &str| printable(run[key].as_str().unwrap_or("-"));
-    say(format_args!("{:<36}  {:<8}  {:<10}  {:<24}  message", "run", "kind", "state", "queued"));
+    say(format_args!("{:<36}  {:<20}  {:<8}  {:<10}  {:<20}  message", "run", "deployment", "kind", "state", "queued"));
+    let mut names = HashMap::new();
     for run in page["items"].as_array().into_iter().flatten() {
-        let (id, kind, state, queued) = (text(run, "id"), text(run, "kind"), text(run, "state"), text(run, "queued_at"));
-        say(format_args!("{id:<36}  {kind:<8}  {state:<10}  {queued:<24.24}  {}", text(run, "message")));
+        let (id, kind, state, message) = (text(run, "id"), text(run, "kind"), text(run, "state"), text(run, "message"));
+        let deployment = text(run, "deployment_id");
+        if !names.contains_key(&deployment) {
+            let name = backend.deployment_name(&deployment).await;
+            names.insert(deployment.clone(), name.as_deref().map_or_else(|| deployment.clone(), printable));
+        }
+        // To the second: "2026-01-31T12:00:00" of a time in UTC.
+        let queued = format!("{:.19}Z", text(run, "queued_at"));
+        say(format_args!("{id:<36}  {:<20}  {kind:<8}  {state:<10}  {queued:<20}  {message}", names[&deployment]));
     }
     backend.close().await;
     Ok(ExitCode::SUCCESS)
