@@ -41,10 +41,11 @@ pub struct Planner {
     pub hanging: Arc<AtomicBool>,
 }
 
-impl Default for Planner {
-    fn default() -> Self {
+impl Planner {
+    /// One for groups of that type.
+    fn of(group_type: &str) -> Self {
         let [broken, hangs, hanging] = std::array::from_fn(|_| Arc::default());
-        Self { group_type: GroupType::new("test").expect("it is done"), broken, hangs, hanging }
+        Self { group_type: GroupType::new(group_type).expect("it is done"), broken, hangs, hanging }
     }
 }
 
@@ -86,7 +87,12 @@ pub struct Platform {
 impl Platform {
     /// One over the store.
     pub async fn on(store: Arc<dyn Store>, worker: Option<WorkerOptions>) -> Self {
-        let (planner, gate) = (Planner::default(), Gate::default());
+        Self::knowing("test", store, worker).await
+    }
+
+    /// One that knows groups of that type alone; its deployment is one of the type `test` all the same.
+    pub async fn knowing(group_type: &str, store: Arc<dyn Store>, worker: Option<WorkerOptions>) -> Self {
+        let (planner, gate) = (Planner::of(group_type), Gate::default());
         let builder = Eyrie::builder(Arc::clone(&store)).action("echo", Echo).action("gate", gate.clone());
         let builder = builder.deployment_type(planner.clone());
         let builder = match worker {

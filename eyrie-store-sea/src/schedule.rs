@@ -7,11 +7,13 @@ use eyrie_core::{
     Result, Timestamp,
     id::{RunId, ScheduleId},
     model::{AuditEntry, Schedule},
+    name::GroupType,
     store::{DueSchedules, Enqueued, Fire, Page, PageRequest, ScheduleFilter, ScheduleStore},
 };
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseConnection, DbBackend, EntityTrait, IntoActiveModel, Order, QueryFilter, QueryOrder, QuerySelect,
-    Statement, sea_query::Expr,
+    ColumnTrait, ConnectionTrait, DatabaseConnection, DbBackend, EntityTrait, ExprTrait, IntoActiveModel, Order, QueryFilter, QueryOrder,
+    QuerySelect, Statement,
+    sea_query::{Expr, Query},
 };
 
 use crate::{
@@ -19,6 +21,7 @@ use crate::{
     entity::{
         audit_entry,
         column::{count, maybe_micros, micros, time},
+        deployment, deployment_group,
         schedule::{Column, Entity, Model},
     },
     error::Failure,
@@ -127,8 +130,8 @@ impl ScheduleStore for SeaStore {
         .await
     }
 
-    async fn due_schedules(&self, limit: u32) -> Result<DueSchedules> {
-        let (now, rows) = due_rows(self.read(), limit).await.map_err(|failure| failure.into_error("due schedules"))?;
+    async fn due_schedules(&self, types: &[GroupType], limit: u32) -> Result<DueSchedules> {
+        let (now, rows) = due_rows(self.read(), types, limit).await.map_err(|failure| failure.into_error("due schedules"))?;
         let mut schedules = Vec::with_capacity(rows.len());
         for row in rows {
             let id = ScheduleId::from_uuid(row.id);
@@ -177,11 +180,21 @@ async fn fire_in(mut tx: RowTx, fire: Arc<Fire>) -> Result<Vec<Enqueued>, Failur
     Ok(queued)
 }
 
-/// The schedules that are due, and by which time.
-async fn due_rows(db: &DatabaseConnection, limit: u32) -> Result<(Timestamp, Vec<Model>), Failure> {
+/// The schedules of these types that are due, and by which time.
+async fn due_rows(db: &DatabaseConnection, types: &[GroupType], limit: u32) -> Result<(Timestamp, Vec<Model>), Failure> {
     let now = database_time(db).await?;
+    let (deployment_id, group_id) =
+        ((deployment::Entity, deployment::Column::Id), (deployment_group::Entity, deployment_group::Column::Id));
+    let is_of_type = Query::select()
+        .expr(Expr::val(1))
+        .from(deployment::Entity)
+        .inner_join(deployment_group::Entity, Expr::col(group_id).equals((deployment::Entity, deployment::Column::GroupId)))
+        .and_where(Expr::col(deployment_id).equals((Entity, Column::DeploymentId)))
+        .and_where(deployment_group::Column::GroupType.is_in(types.iter().map(GroupType::as_str)))
+        .to_owned();
     let select = Entity::find()
         .filter(Column::NextFireAt.lte(micros(now)))
+        .filter(Expr::exists(is_of_type))
         .order_by_asc(Column::NextFireAt)
         .order_by_asc(Column::Id)
         .limit(u64::from(limit));

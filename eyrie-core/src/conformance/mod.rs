@@ -140,7 +140,8 @@ where
             a_run_waits_and_goes_on, a_rejection_fails_the_step, nothing_else_can_be_approved, cancelled_while_waiting,
         }
         schedules {
-            kept_and_found, listed, versions_guard_updates, deleted, due_by_the_stores_clock, fires_once, fires_in_a_race,
+            kept_and_found, listed, versions_guard_updates, deleted, due_by_the_stores_clock, due_by_the_types_that_are_known,
+            fires_once, fires_in_a_race,
         }
         reports {
             oldest_unfinished_of_the_name, expected_names, unfinished_ones_end_with_their_parent, report_ids,

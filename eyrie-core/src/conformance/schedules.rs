@@ -5,14 +5,15 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::fixtures::{
-    LONG, audit, audited, chain, done, enqueue, kept_deployment, kept_group, kept_project, keyed, now, place, queued, refused, worker,
+    LONG, audit, audited, chain, done, enqueue, group, kept_deployment, kept_group, kept_project, keyed, now, place, queued, refused,
+    worker,
 };
 use crate::{
     clock::{Timestamp, later},
     error::ErrorKind,
     id::{DeploymentId, ScheduleId},
-    model::{CronExpression, Deployment, LastFire, MissedPolicy, PrincipalRef, RunKind, Schedule, TimeZoneName},
-    name::Slug,
+    model::{CronExpression, Deployment, DeploymentGroup, LastFire, MissedPolicy, PrincipalRef, RunKind, Schedule, TimeZoneName},
+    name::{GroupType, Slug},
     store::{Fire, PageRequest, ScheduleFilter, Store},
 };
 
@@ -35,6 +36,11 @@ fn schedule(deployment: &Deployment, slug: &str) -> Schedule {
         created_at: now(),
         version: 1,
     }
+}
+
+/// The types of the groups that the fixtures make, and another.
+fn known() -> [GroupType; 2] {
+    ["other", "service"].map(|name| GroupType::new(name).unwrap())
 }
 
 async fn kept(store: &dyn Store, deployment: &Deployment, slug: &str) -> Schedule {
@@ -128,7 +134,7 @@ pub async fn versions_guard_updates(store: &dyn Store) {
     let disabled = Schedule { enabled: false, ..now_kept.clone() };
     let disabled = store.update_schedule(&disabled, &audit("schedule.update")).await.unwrap();
     assert_eq!((disabled.next_fire_at, disabled.version, disabled.last_fire.clone()), (None, 3, was.last_fire.clone()));
-    assert_eq!(store.due_schedules(10).await.unwrap().schedules, []);
+    assert_eq!(store.due_schedules(&known(), 10).await.unwrap().schedules, []);
     let enabled = store.update_schedule(&Schedule { enabled: true, ..disabled }, &audit("schedule.update")).await.unwrap();
     assert!(enabled.next_fire_at.is_some_and(|next| next > past), "what it did not see was not missed");
     let yearly = CronExpression::new("0 0 1 1 *").unwrap();
@@ -165,7 +171,7 @@ pub async fn due_by_the_stores_clock(store: &dyn Store) {
     assert_eq!(store.poll(worker).await.unwrap().next_fire, None);
     let yearly = Schedule { cron: CronExpression::new("0 0 1 1 *").unwrap(), ..schedule(&shop, "yearly") };
     let yearly = store.create_schedule(&yearly, &audit("schedule.create")).await.unwrap();
-    assert_eq!(store.due_schedules(10).await.unwrap().schedules, []);
+    assert_eq!(store.due_schedules(&known(), 10).await.unwrap().schedules, []);
     let poll = store.poll(worker).await.unwrap();
     assert!(!poll.claimable && poll.next_fire.is_some_and(|time_left| !time_left.is_zero()), "{poll:?}");
     let base = later(now(), Duration::ZERO);
@@ -175,13 +181,39 @@ pub async fn due_by_the_stores_clock(store: &dyn Store) {
         expected.push(due(store, &kept(store, &shop, slug).await, at).await);
     }
     expected.sort_by_key(|schedule| schedule.next_fire_at);
-    let found = store.due_schedules(10).await.unwrap();
+    let found = store.due_schedules(&known(), 10).await.unwrap();
     assert_eq!(found.schedules, expected);
     assert!(found.now >= base && found.now <= later(now(), Duration::from_secs(5)));
-    assert_eq!(store.due_schedules(2).await.unwrap().schedules, expected[..2]);
+    assert_eq!(store.due_schedules(&known(), 2).await.unwrap().schedules, expected[..2]);
     assert_eq!(store.poll(worker).await.unwrap().next_fire, Some(Duration::ZERO));
     assert!(!store.poll(worker).await.unwrap().claimable, "there is no run yet");
     assert_eq!(store.schedule(yearly.id).await.unwrap(), yearly);
+}
+
+/// Who asks what is due is told of the types that they know, and of nothing else, however much of that is due for longer.
+pub async fn due_by_the_types_that_are_known(store: &dyn Store) {
+    let shop = place(store, "shop").await;
+    let group = DeploymentGroup { group_type: GroupType::new("exotic").unwrap(), ..group(&kept_project(store, "zoo").await, "zoo") };
+    store.create_group(&group, &audit("group.create")).await.unwrap();
+    let zoo = kept_deployment(store, &group, "zoo").await;
+    let base = now();
+    let ago = |minutes: i64| crate::clock::from_micros(base.as_microsecond() - minutes * 60_000_000);
+    let mut exotic = Vec::new();
+    for (slug, minutes) in [("a", 9), ("b", 8), ("c", 7)] {
+        exotic.push(due(store, &kept(store, &zoo, slug).await, ago(minutes)).await);
+    }
+    let common = due(store, &kept(store, &shop, "a").await, ago(1)).await;
+    let all = [exotic.clone(), vec![common.clone()]].concat();
+    let types = |names: &[&str]| names.iter().map(|name| GroupType::new(*name).unwrap()).collect::<Vec<_>>();
+    for (names, limit, expected) in [
+        (&["service"][..], 2, std::slice::from_ref(&common)),
+        (&["exotic"], 2, &exotic[..2]),
+        (&["exotic", "service"], 10, &all),
+        (&["other"], 10, &[]),
+        (&[], 10, &[]),
+    ] {
+        assert_eq!(store.due_schedules(&types(names), limit).await.unwrap().schedules, expected, "{names:?}");
+    }
 }
 
 /// Firing queues the runs and moves the schedule on, as one; whoever comes late does nothing.

@@ -192,7 +192,8 @@ pub trait RunHost: Debug + Send + Sync + 'static {
     }
 
     /// Starts the runs of the schedules whose time has come, and says how many schedules that were. Asked whenever the store says
-    /// that there may be some, by one worker or by several.
+    /// that there may be some, by one worker or by several; after an answer of none, or an error, only at the next poll, since what is
+    /// due may be for others.
     async fn fire_schedules(&self) -> Result<usize> {
         Ok(0)
     }

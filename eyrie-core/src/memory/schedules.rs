@@ -11,6 +11,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     id::ScheduleId,
     model::{AuditEntry, Schedule},
+    name::GroupType,
     store::{DueSchedules, Enqueued, Fire, Page, PageRequest, ScheduleFilter, ScheduleStore},
 };
 
@@ -74,9 +75,11 @@ impl ScheduleStore for MemoryStore {
         Ok(())
     }
 
-    async fn due_schedules(&self, limit: u32) -> Result<DueSchedules> {
+    async fn due_schedules(&self, types: &[GroupType], limit: u32) -> Result<DueSchedules> {
         let (state, now) = (self.state(), self.now());
-        let is_due = |schedule: &&Schedule| schedule.next_fire_at.is_some_and(|at| at <= now);
+        let group_of = |schedule: &Schedule| state.groups.get(&state.deployments.get(&schedule.deployment_id)?.group_id);
+        let is_known = |schedule: &Schedule| group_of(schedule).is_some_and(|group| types.contains(&group.group_type));
+        let is_due = |schedule: &&Schedule| schedule.next_fire_at.is_some_and(|at| at <= now) && is_known(schedule);
         let mut schedules: Vec<_> = state.schedules.values().filter(is_due).cloned().collect();
         schedules.sort_by_key(|schedule| (schedule.next_fire_at, schedule.id));
         schedules.truncate(limit as usize);

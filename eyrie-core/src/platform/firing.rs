@@ -35,12 +35,14 @@ impl Started {
 }
 
 impl Eyrie {
-    /// Starts the runs of all schedules whose time has come, and says how many schedules that were. One of which the store says that
-    /// another worker was faster, or somebody changed it, is left to them; one that fails for now is left for the next time.
+    /// Starts the runs of all schedules whose time has come, and says how many schedules that were. Those of deployments whose type
+    /// this program does not know are left to workers that do. One of which the store says that another worker was faster, or somebody
+    /// changed it, is left to them; one that fails for now is left for the next time.
     pub(super) async fn fire_schedules(&self) -> Result<usize> {
+        let types: Vec<_> = self.0.types.keys().cloned().collect();
         let mut fired = 0;
         loop {
-            let (due, before) = (self.store().due_schedules(BATCH).await?, fired);
+            let (due, before) = (self.store().due_schedules(&types, BATCH).await?, fired);
             let mut failed = None;
             for schedule in due.schedules {
                 match self.fire(&schedule, due.now).await {

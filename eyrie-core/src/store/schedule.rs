@@ -7,6 +7,7 @@ use crate::{
     error::Result,
     id::{DeploymentId, ProjectId, ScheduleId},
     model::{AuditEntry, LastFire, Schedule},
+    name::GroupType,
     store::{Enqueue, Enqueued, Page, PageRequest},
 };
 
@@ -59,8 +60,9 @@ pub trait ScheduleStore {
     async fn update_schedule(&self, schedule: &Schedule, audit: &AuditEntry) -> Result<Schedule>;
     /// Deletes the schedule. The runs that it started stay.
     async fn delete_schedule(&self, id: ScheduleId, audit: &AuditEntry) -> Result<()>;
-    /// Up to `limit` schedules whose time has come.
-    async fn due_schedules(&self, limit: u32) -> Result<DueSchedules>;
+    /// Up to `limit` schedules whose time has come, of deployments whose group is of one of these types: what a program does not know
+    /// must not stand before what it does.
+    async fn due_schedules(&self, types: &[GroupType], limit: u32) -> Result<DueSchedules>;
     /// Queues the runs and moves the schedule on, in one transaction. `Conflict` when it has fired or was changed since it was read,
     /// `NotFound` when it is gone: nothing is queued then.
     async fn fire_schedule(&self, fire: &Fire) -> Result<Vec<Enqueued>>;

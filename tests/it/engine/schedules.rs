@@ -9,7 +9,7 @@ use eyrie_core::{
     ErrorKind, ManualClock, Timestamp,
     clock::later,
     memory::MemoryStore,
-    model::{MissedPolicy, NewSchedule, Plan, PrincipalRef, Role, RunKind, RunState, SchedulePatch},
+    model::{MissedPolicy, NewDeployment, NewGroup, NewSchedule, Plan, PrincipalRef, Role, RunKind, RunState, SchedulePatch},
     store::Store,
 };
 use eyrie_tests::{
@@ -25,6 +25,7 @@ on_every_store! {
     two_workers_fire_once;
     one_that_hangs_while_it_plans_is_left_behind;
     what_cannot_be_planned_is_said;
+    what_a_worker_does_not_know_is_left_to_others;
     it_fires_within_the_rights_of_its_owner;
     one_run_waits_at_a_time;
     who_may_not_start_runs_may_not_schedule_them;
@@ -125,6 +126,38 @@ async fn what_cannot_be_planned_is_said(kind: Kind) {
     platform.due(&schedule, just_now()).await;
     let last = platform.fired(&schedule).await.last_fire.unwrap();
     assert_eq!((last.run_id.is_some(), last.message.as_str()), (true, ""), "it fires again");
+}
+
+/// More than a worker looks at together, and due for longer than what it knows.
+async fn what_a_worker_does_not_know_is_left_to_others(kind: Kind) {
+    let ground = Ground::new(kind).await;
+    let looker = Platform::on(Arc::clone(&ground.store), None).await;
+    let mut left = Vec::new();
+    for n in 0..100 {
+        let schedule = looker.yearly(&format!("s{n}"), MissedPolicy::RunOnce).await;
+        looker.due(&schedule, just_now()).await;
+        left.push(looker.me.schedule(schedule.id).await.unwrap());
+    }
+    let mut stranger = Platform::knowing("other", Arc::clone(&ground.store), Some(quick())).await;
+    let group = stranger.me.create_group(looker.deployment.project_id, NewGroup::new("others", "other").unwrap()).await.unwrap();
+    stranger.deployment = stranger.me.create_deployment(group.id, NewDeployment::new("other").unwrap()).await.unwrap();
+    for slug in ["one", "two"] {
+        let own = stranger.yearly(slug, MissedPolicy::RunOnce).await;
+        stranger.due(&own, just_now()).await;
+        assert!(stranger.fired(&own).await.last_fire.unwrap().run_id.is_some());
+    }
+    tokio::time::sleep(3 * quick().poll).await;
+    for schedule in &left {
+        assert_eq!(looker.me.schedule(schedule.id).await.unwrap(), *schedule, "neither moved on nor said to have failed");
+    }
+    assert_eq!(looker.runs().await.len(), 0);
+    let knower = Platform::on(ground.another().await.store, Some(quick())).await;
+    for schedule in &left {
+        let last = knower.fired(schedule).await.last_fire.unwrap();
+        assert_eq!((last.run_id.is_some(), last.message.as_str()), (true, ""));
+    }
+    stranger.eyrie.shutdown().await;
+    knower.eyrie.shutdown().await;
 }
 
 async fn it_fires_within_the_rights_of_its_owner(kind: Kind) {

@@ -16,7 +16,7 @@ use crate::{
         AuditEntry, DeployedService, Deployment, DeploymentGroup, EventCursor, Membership, Plan, PlanHash, Project, Release, Role, Run,
         RunEvent, Schedule, Scope, Service, Step, Token, User,
     },
-    name::{ServiceName, Slug, UserName},
+    name::{GroupType, ServiceName, Slug, UserName},
     store::{
         AuditFilter, AuditStore, Capabilities, Claim, Command, DeployedServiceFilter, DeploymentFilter, DeploymentStore, DueSchedules,
         Enqueue, Enqueued, EventStore, FeedPage, Fire, ForgetRule, GroupStore, InQueue, LogBound, LogChunk, LogPiece, LogStore,
@@ -91,7 +91,7 @@ decorated! {
         reads fn schedules(filter: ScheduleFilter, page: PageRequest) -> Page<Schedule>;
         writes fn update_schedule(schedule: &Schedule, audit: &AuditEntry) -> Schedule;
         writes fn delete_schedule(id: ScheduleId, audit: &AuditEntry) -> ();
-        reads fn due_schedules(limit: u32) -> DueSchedules;
+        reads fn due_schedules(types: &[GroupType], limit: u32) -> DueSchedules;
         writes fn fire_schedule(fire: &Fire) -> Vec<Enqueued>;
     }
     LogStore {

@@ -13,11 +13,13 @@ use tokio::time::Instant;
 
 use crate::{
     Acting, Clock, ErrorKind, Eyrie, ManualClock, Timestamp,
+    deployment_type::{DeploymentType, PlanRequest},
     engine::{Action, ActionContext, ActionError, Output, WorkerOptions},
     id::{DeploymentId, RunId},
     memory::MemoryStore,
-    model::{NewDeployment, NewGroup, NewProject, Plan, Principal, RetryPolicy, Run, RunState},
-    store::RunStore,
+    model::{CronExpression, NewDeployment, NewGroup, NewProject, NewSchedule, Plan, Principal, RetryPolicy, Run, RunState},
+    name::{GroupType, Slug},
+    store::{RunStore, ScheduleStore},
     testing::{Call, Fault, FaultPlan, FaultyStore, NoFaults, NthCall},
 };
 
@@ -228,4 +230,60 @@ async fn nothing_begins_after_the_end_of_the_lease() {
     tokio::time::advance(Duration::from_secs(2)).await;
     tokio::time::sleep(Duration::from_millis(1)).await;
     assert_eq!(field.begun(), 0);
+}
+
+/// The type of the field's deployment: one step of ten milliseconds.
+#[derive(Debug)]
+struct Embedded(GroupType);
+
+impl Embedded {
+    fn new() -> Self {
+        Self(GroupType::new("embedded").unwrap())
+    }
+}
+
+impl DeploymentType for Embedded {
+    fn group_type(&self) -> &GroupType {
+        &self.0
+    }
+
+    fn plan(&self, _request: &PlanRequest<'_>) -> crate::Result<Plan> {
+        Ok(once(10))
+    }
+}
+
+/// How often it was asked what is due.
+#[derive(Debug, Clone, Default)]
+struct DueCalls(Arc<AtomicU32>);
+
+impl FaultPlan for DueCalls {
+    fn fault(&self, call: &Call) -> Option<Fault> {
+        self.0.fetch_add(u32::from(call.method == "due_schedules"), Ordering::SeqCst);
+        None
+    }
+}
+
+/// What is due stays so until a worker comes that can plan it.
+#[tokio::test(start_paused = true)]
+async fn a_schedule_of_an_unknown_type_is_looked_at_once_a_poll() {
+    let field = Field::new().await;
+    let planner = Eyrie::builder(Arc::new(field.store.clone())).without_worker().action("sleep", field.sleep.clone());
+    let planner = planner.deployment_type(Embedded::new()).start_here().await.unwrap();
+    let every_minute = NewSchedule::new(Slug::new("often").unwrap(), CronExpression::new("* * * * *").unwrap());
+    let me = planner.acting_as(Principal::local_operator());
+    let schedule = me.create_schedule(field.deployment, every_minute).await.unwrap();
+    field.clock.advance(Duration::from_secs(61));
+    let calls = DueCalls::default();
+    let stranger = field.process(calls.clone()).await;
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let calls = calls.0.load(Ordering::SeqCst);
+    assert!((50..=101).contains(&calls), "{calls} in ten seconds, with a poll every 100 ms");
+    assert_eq!(field.store.schedule(schedule.id).await.unwrap(), schedule);
+    let builder = Eyrie::builder(Arc::new(field.store.clone())).action("sleep", field.sleep.clone());
+    let knower = builder.deployment_type(Embedded::new()).start_here().await.unwrap();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let fired = field.store.schedule(schedule.id).await.unwrap();
+    assert!(fired.next_fire_at > schedule.next_fire_at && fired.last_fire.unwrap().run_id.is_some());
+    stranger.shutdown().await;
+    knower.shutdown().await;
 }
