@@ -34,6 +34,35 @@ async fn schedules_are_added_listed_and_removed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn schedules_are_disabled_and_enabled() {
+    let field = Field::new();
+    field.write("hello", json!({}), HELLO);
+    let (server, ann) = field.serve().await;
+    let deployment = ann.get("services/hello/deployment").await.1["id"].as_str().unwrap().to_owned();
+    for (at_server, name) in [(true, "nightly"), (false, "weekly")] {
+        let eyrie = |arguments: &[&str]| if at_server { remote(&field, &ann, arguments) } else { field.eyrie(arguments) };
+        let kept = async || {
+            let all = ann.get(&format!("deployments/{deployment}/schedules")).await.1["items"].take();
+            let one = all.as_array().unwrap().iter().find(|one| one["slug"] == name).unwrap().clone();
+            (one["enabled"].clone(), one["next_fire_at"].is_string(), one["version"].clone())
+        };
+        let line = || eyrie(&["schedule", "list", "hello"]).out.lines().find(|line| line.starts_with(name)).unwrap().to_owned();
+        eyrie(&["schedule", "add", "hello", name, "@weekly"]).has(0, &[]);
+        eyrie(&["schedule", "disable", "hello", name]).well(&format!("disabled {name}\n"));
+        assert_eq!(kept().await, (json!(false), false, json!(2)));
+        assert!(line().contains("disabled"), "{}", line());
+        let enabled = eyrie(&["schedule", "enable", "hello", name]);
+        enabled.has(0, &[&format!("enabled {name}, next at 2")]);
+        assert_eq!(kept().await, (json!(true), true, json!(3)));
+        assert!(!line().contains("disabled"), "{}", line());
+        for change in ["enable", "disable"] {
+            eyrie(&["schedule", change, "hello", "monthly"]).has(2, &["hello has no schedule monthly"]);
+        }
+    }
+    server.stop();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_deploy_waits_for_its_time() {
     let field = Field::new();
     field.write("hello", json!({}), HELLO);

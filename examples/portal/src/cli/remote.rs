@@ -40,6 +40,12 @@ impl Remote {
         Ok(checked(request.send().await?).await?.json().await?)
     }
 
+    /// Changes what still has that version.
+    pub(super) async fn patch(&self, path: &str, version: u64, body: &Value) -> CliResult<Value> {
+        let request = self.request(reqwest::Method::PATCH, path).header("If-Match", format!("\"{version}\"")).json(body);
+        Ok(checked(request.send().await?).await?.json().await?)
+    }
+
     pub(super) async fn delete(&self, path: &str) -> CliResult<()> {
         checked(self.request(reqwest::Method::DELETE, path).send().await?).await.map(drop)
     }

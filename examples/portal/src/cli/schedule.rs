@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use eyrie_core::{
-    model::{CronExpression, MissedPolicy, RunKind, TimeZoneName},
+    model::{CronExpression, MissedPolicy, RunKind, SchedulePatch, TimeZoneName},
     name::{ServiceName, Slug},
     store::PageRequest,
 };
@@ -21,13 +21,21 @@ pub(super) enum ScheduleCommand {
         /// The service's name.
         service: String,
     },
-    /// Let a schedule fire no more; what it started goes on.
-    Remove {
-        /// The service's name.
-        service: String,
-        /// The schedule's name.
-        name: Slug,
-    },
+    /// Have a schedule fire again, within your rights; what it would have done meanwhile was not missed.
+    Enable(Named),
+    /// Keep a schedule that does not fire until it is enabled; what it started goes on.
+    Disable(Named),
+    /// Delete a schedule; what it started goes on.
+    Remove(Named),
+}
+
+/// Which schedule.
+#[derive(Debug, Clone, Args)]
+pub(super) struct Named {
+    /// The service's name.
+    service: String,
+    /// The schedule's name.
+    name: Slug,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -58,7 +66,9 @@ pub(super) async fn schedule(place: &Place, command: ScheduleCommand) -> CliResu
     match command {
         ScheduleCommand::Add(arguments) => add(&backend, arguments).await?,
         ScheduleCommand::List { service } => list(&backend, &service).await?,
-        ScheduleCommand::Remove { service, name } => remove(&backend, &service, &name).await?,
+        ScheduleCommand::Enable(named) => set_enabled(&backend, &named, true).await?,
+        ScheduleCommand::Disable(named) => set_enabled(&backend, &named, false).await?,
+        ScheduleCommand::Remove(named) => remove(&backend, &named).await?,
     }
     backend.close().await;
     Ok(ExitCode::SUCCESS)
@@ -99,23 +109,42 @@ async fn list(backend: &Backend, service: &str) -> CliResult<()> {
             }
         };
         let [slug, cron, zone, kind, next] = ["slug", "cron", "time_zone", "kind", "next_fire_at"].map(|key| text(&one, key));
+        let next = if one["enabled"] == false { "disabled".to_owned() } else { next };
         say(format_args!("{slug:<20}  {cron:<20}  {zone:<20}  {kind:<8}  {next:<20}  {}", last.trim_end()));
     }
     Ok(())
 }
 
-async fn remove(backend: &Backend, service: &str, name: &Slug) -> CliResult<()> {
-    let all = schedules(backend, service).await?;
-    let Some(found) = all.iter().find(|one| one["slug"] == name.as_str()) else {
-        return Err(format!("{} has no schedule {name}", printable(service)).into());
+async fn set_enabled(backend: &Backend, named: &Named, enabled: bool) -> CliResult<()> {
+    let found = find(backend, named).await?;
+    let (id, version) = (text(&found, "id"), found["version"].as_u64().unwrap_or_default());
+    let schedule = match backend {
+        Backend::Local { me, .. } => {
+            let patch = SchedulePatch { enabled: Some(enabled), ..SchedulePatch::default() };
+            serde_json::to_value(me.update_schedule(id.parse()?, version, patch).await?)?
+        }
+        Backend::Remote(remote) => remote.patch(&format!("schedules/{id}"), version, &json!({ "enabled": enabled })).await?,
     };
-    let id = text(found, "id");
+    match enabled {
+        true => say(format_args!("enabled {}, next at {}", named.name, text(&schedule, "next_fire_at"))),
+        false => say(format_args!("disabled {}", named.name)),
+    }
+    Ok(())
+}
+
+async fn remove(backend: &Backend, named: &Named) -> CliResult<()> {
+    let id = text(&find(backend, named).await?, "id");
     match backend {
         Backend::Local { me, .. } => me.delete_schedule(id.parse()?).await?,
         Backend::Remote(remote) => remote.delete(&format!("schedules/{id}")).await?,
     }
-    say(format_args!("removed {name}"));
+    say(format_args!("removed {}", named.name));
     Ok(())
+}
+
+async fn find(backend: &Backend, Named { service, name }: &Named) -> CliResult<Value> {
+    let found = schedules(backend, service).await?.into_iter().find(|one| one["slug"] == name.as_str());
+    found.ok_or_else(|| format!("{} has no schedule {name}", printable(service)).into())
 }
 
 /// The service's schedules, as JSON. There are few.
