@@ -22,6 +22,7 @@ use axum::{
     routing::{get, post},
 };
 
+use self::schedule::Button;
 use crate::{
     decision::{Decision, StepDecision},
     portal::Portal,
@@ -37,9 +38,9 @@ pub(crate) fn routes() -> Router<Portal> {
         .route("/deployments/{id}", get(deployment::show))
         .route("/deployments/{id}/runs", post(action::deploy))
         .route("/deployments/{id}/schedules", post(schedule::add))
-        .route("/schedules/{id}/pause", post(schedule::pause))
-        .route("/schedules/{id}/enable", post(schedule::enable))
-        .route("/schedules/{id}/delete", post(schedule::delete))
+        .route("/schedules/{id}/pause", schedule::press(Button::SetEnabled(false)))
+        .route("/schedules/{id}/enable", schedule::press(Button::SetEnabled(true)))
+        .route("/schedules/{id}/delete", schedule::press(Button::Delete))
         .route("/runs", get(overview::runs))
         .route("/runs/{id}", get(run::show))
         .route("/runs/{id}/live", get(run::live))

@@ -3,6 +3,7 @@
 use axum::{
     extract::{Request, State},
     response::{IntoResponse, Redirect, Response},
+    routing::{MethodRouter, post},
 };
 use eyrie_core::{
     id::{DeploymentId, ScheduleId},
@@ -18,7 +19,7 @@ use super::{
     layout::{badge, csrf, text},
     time::moment,
 };
-use crate::{authentication::Visitor, portal::Portal, problem::Answer, request::Id};
+use crate::{authentication::Visitor, portal::Portal, request::Id};
 
 /// What a deployment's page says of its schedules.
 pub(super) fn section(visitor: &Visitor, deployment: DeploymentId, schedules: &[Schedule]) -> Markup {
@@ -101,9 +102,16 @@ struct Add {
     env: String,
 }
 
+/// What a button does to a schedule.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Button {
+    SetEnabled(bool),
+    Delete,
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Button {
+struct Pressed {
     csrf: String,
 }
 
@@ -127,49 +135,25 @@ pub(super) async fn add(
     Ok(to_deployment(id))
 }
 
-pub(super) async fn pause(
-    State(portal): State<Portal>,
-    visitor: Visitor,
-    Id(id): Id<ScheduleId>,
-    request: Request,
-) -> PageAnswer<Response> {
-    pressed(request, &portal).await?;
-    set_enabled(&visitor, id, false).await
+/// The route of a button.
+pub(super) fn press(button: Button) -> MethodRouter<Portal> {
+    post(async move |State(portal): State<Portal>, visitor: Visitor, Id(id): Id<ScheduleId>, request: Request| {
+        pressed(&portal, &visitor, id, button, request).await
+    })
 }
 
-pub(super) async fn enable(
-    State(portal): State<Portal>,
-    visitor: Visitor,
-    Id(id): Id<ScheduleId>,
-    request: Request,
-) -> PageAnswer<Response> {
-    pressed(request, &portal).await?;
-    set_enabled(&visitor, id, true).await
-}
-
-pub(super) async fn delete(
-    State(portal): State<Portal>,
-    visitor: Visitor,
-    Id(id): Id<ScheduleId>,
-    request: Request,
-) -> PageAnswer<Response> {
-    pressed(request, &portal).await?;
-    let schedule = visitor.acting.schedule(id).await?;
-    visitor.acting.delete_schedule(id).await?;
-    Ok(to_deployment(schedule.deployment_id))
-}
-
-/// Refuses the form of a button that is from elsewhere.
-async fn pressed(request: Request, portal: &Portal) -> Answer<()> {
+async fn pressed(portal: &Portal, visitor: &Visitor, id: ScheduleId, button: Button, request: Request) -> PageAnswer {
     let headers = request.headers().clone();
-    let form: Button = fields(request, portal).await?;
-    checked(&headers, &form.csrf)
-}
-
-async fn set_enabled(visitor: &Visitor, id: ScheduleId, enabled: bool) -> PageAnswer<Response> {
+    let form: Pressed = fields(request, portal).await?;
+    checked(&headers, &form.csrf)?;
     let schedule = visitor.acting.schedule(id).await?;
-    let patch = SchedulePatch { enabled: Some(enabled), ..SchedulePatch::default() };
-    visitor.acting.update_schedule(id, schedule.version, patch).await?;
+    match button {
+        Button::SetEnabled(enabled) => {
+            let patch = SchedulePatch { enabled: Some(enabled), ..SchedulePatch::default() };
+            visitor.acting.update_schedule(id, schedule.version, patch).await?;
+        }
+        Button::Delete => visitor.acting.delete_schedule(id).await?,
+    }
     Ok(to_deployment(schedule.deployment_id))
 }
 
