@@ -15,7 +15,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     id::RunId,
     model::EventCursor,
-    store::{Command, Enqueue, Enqueued, LogBound, RecordError, Recorded, Store},
+    store::{Command, Enqueue, Enqueued, Fire, LogBound, RecordError, Recorded, Store},
 };
 
 /// How a worker works.
@@ -180,6 +180,19 @@ impl Engine {
     /// When the store refuses it; nothing is queued then.
     pub async fn enqueue(&self, enqueue: Enqueue) -> Result<Enqueued> {
         self.recorder.enqueue(enqueue).await
+    }
+
+    /// Queues the runs that a schedule starts, and moves it on. Durable when it returns.
+    ///
+    /// # Errors
+    /// As for [`ScheduleStore::fire_schedule`](crate::store::ScheduleStore::fire_schedule).
+    pub async fn fire_schedule(&self, fire: &Fire) -> Result<Vec<Enqueued>> {
+        let queued = self.store.fire_schedule(fire).await?;
+        for one in &queued {
+            self.hub.publish(&one.superseded);
+        }
+        self.hub.queued();
+        Ok(queued)
     }
 
     /// Carries out a command from outside the run's worker: a cancel, a report over HTTP. Durable when it returns.

@@ -73,7 +73,7 @@ impl Eyrie {
         let last_fire = LastFire { at: due.latest, run_id, message: message.chars().take(MAX_MESSAGE).collect() };
         let (count, next_fire_at) = (runs.len(), due.next_fire_at);
         let fire = Fire { schedule: schedule.id, version: schedule.version, due_at, next_fire_at, last_fire, runs };
-        self.store().fire_schedule(&fire).await?;
+        self.0.engine.fire_schedule(&fire).await?;
         tracing::info!(schedule = %schedule.id, at = %due.latest, runs = count, message, "schedule fired");
         Ok(())
     }

@@ -17,7 +17,10 @@ use crate::{
     engine::{Action, ActionContext, ActionError, Output, WorkerOptions},
     id::{DeploymentId, RunId},
     memory::MemoryStore,
-    model::{CronExpression, NewDeployment, NewGroup, NewProject, NewSchedule, Plan, Principal, RetryPolicy, Run, RunState},
+    model::{
+        CronExpression, DeploymentPatch, NewDeployment, NewGroup, NewProject, NewSchedule, Plan, Principal, QUEUE_POLICY, RetryPolicy, Run,
+        RunState, Schedule, Settings,
+    },
     name::{GroupType, Slug},
     store::{RunStore, ScheduleStore},
     testing::{Call, Fault, FaultPlan, FaultyStore, NoFaults, NthCall},
@@ -263,15 +266,29 @@ impl FaultPlan for DueCalls {
     }
 }
 
+impl Field {
+    /// A process that can plan runs of the field's deployment; with a worker, if asked for.
+    async fn planner(&self, works: bool) -> (Eyrie, Acting) {
+        let builder = Eyrie::builder(Arc::new(self.store.clone())).action("sleep", self.sleep.clone()).deployment_type(Embedded::new());
+        let options = WorkerOptions { lease: Duration::from_secs(1), poll: Duration::from_millis(100), ..WorkerOptions::default() };
+        let builder = if works { builder.worker(options) } else { builder.without_worker() };
+        let eyrie = builder.start_here().await.unwrap();
+        let me = eyrie.acting_as(Principal::local_operator());
+        (eyrie, me)
+    }
+
+    /// A schedule that is due in a minute.
+    async fn scheduled(&self) -> Schedule {
+        let every_minute = NewSchedule::new(Slug::new("often").unwrap(), CronExpression::new("* * * * *").unwrap());
+        self.planner(false).await.1.create_schedule(self.deployment, every_minute).await.unwrap()
+    }
+}
+
 /// What is due stays so until a worker comes that can plan it.
 #[tokio::test(start_paused = true)]
 async fn a_schedule_of_an_unknown_type_is_looked_at_once_a_poll() {
     let field = Field::new().await;
-    let planner = Eyrie::builder(Arc::new(field.store.clone())).without_worker().action("sleep", field.sleep.clone());
-    let planner = planner.deployment_type(Embedded::new()).start_here().await.unwrap();
-    let every_minute = NewSchedule::new(Slug::new("often").unwrap(), CronExpression::new("* * * * *").unwrap());
-    let me = planner.acting_as(Principal::local_operator());
-    let schedule = me.create_schedule(field.deployment, every_minute).await.unwrap();
+    let schedule = field.scheduled().await;
     field.clock.advance(Duration::from_secs(61));
     let calls = DueCalls::default();
     let stranger = field.process(calls.clone()).await;
@@ -279,11 +296,36 @@ async fn a_schedule_of_an_unknown_type_is_looked_at_once_a_poll() {
     let calls = calls.0.load(Ordering::SeqCst);
     assert!((50..=101).contains(&calls), "{calls} in ten seconds, with a poll every 100 ms");
     assert_eq!(field.store.schedule(schedule.id).await.unwrap(), schedule);
-    let builder = Eyrie::builder(Arc::new(field.store.clone())).action("sleep", field.sleep.clone());
-    let knower = builder.deployment_type(Embedded::new()).start_here().await.unwrap();
+    let (knower, _) = field.planner(true).await;
     tokio::time::sleep(Duration::from_secs(2)).await;
     let fired = field.store.schedule(schedule.id).await.unwrap();
     assert!(fired.next_fire_at > schedule.next_fire_at && fired.last_fire.unwrap().run_id.is_some());
     stranger.shutdown().await;
     knower.shutdown().await;
+}
+
+/// Who followed a run whose place a schedule's run took heard of its end only when they looked for themselves.
+#[tokio::test(start_paused = true)]
+async fn what_a_schedule_supersedes_is_heard_of_at_once() {
+    let field = Field::new().await;
+    let me = field.office(NoFaults).await;
+    let settings = Settings::default().with(QUEUE_POLICY, "coalesce_latest").unwrap();
+    let patch = DeploymentPatch { settings: Some(settings), ..DeploymentPatch::default() };
+    me.update_deployment(field.deployment, 1, patch).await.unwrap();
+    let schedule = field.scheduled().await;
+    field.clock.advance(Duration::from_millis(59_500));
+    let (eyrie, me) = field.planner(true).await;
+    ask(&me, &field, once(60_000)).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let waits = ask(&me, &field, once(10)).await;
+    let mut stream = me.follow_run(waits.id, waits.last_seq).await.unwrap();
+    let end = tokio::spawn(async move { while !stream.next().await.unwrap().unwrap().is_final() {} });
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    field.clock.advance(Duration::from_millis(600));
+    let due = Instant::now();
+    end.await.unwrap();
+    assert!(due.elapsed() < Duration::from_millis(500), "{:?}", due.elapsed());
+    let newest = field.store.schedule(schedule.id).await.unwrap().last_fire.unwrap().run_id.unwrap();
+    assert_eq!(field.store.run(waits.id).await.unwrap().message, format!("superseded by run {newest}"));
+    eyrie.shutdown().await;
 }
