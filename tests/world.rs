@@ -5,10 +5,11 @@ use std::{path::Path, sync::Arc, time::Duration};
 use eyrie_core::{
     Acting, Eyrie, EyrieBuilder,
     engine::WorkerOptions,
-    id::RunId,
+    id::{RunId, UserId},
     memory::MemoryStore,
-    model::{Deployment, NewDeployment, NewGroup, NewProject, Plan, Principal, RunEvent, RunState, StepState},
-    platform::RunView,
+    model::{Deployment, NewDeployment, NewGroup, NewProject, Plan, Principal, Role, RunEvent, RunState, StepState, User},
+    name::Origin,
+    platform::{NewUser, RunView},
     store::Store,
 };
 use eyrie_store_sea::SeaStore;
@@ -155,6 +156,15 @@ impl World {
         let me = eyrie.acting_as(Principal::local_operator());
         let deployment = deployment(&me, "one").await;
         Self { eyrie, me, deployment, gate, ledger, ground }
+    }
+
+    /// A user with that role in the project, who acts from a desk of their own.
+    pub async fn user(&self, name: &str, role: Role) -> (UserId, Acting) {
+        let new = NewUser { name: name.parse().expect("a name"), password: None, operator: false };
+        let User { id, name, .. } = self.me.create_user(new).await.expect("the user is made");
+        self.me.set_member(self.deployment.project_id, id, role).await.expect("the role is given");
+        let origin = Origin::new(format!("desk-of-{name}")).expect("an origin");
+        (id, self.eyrie.acting_as(Principal::User { id, name, session: None, origin }))
     }
 
     /// Starts the plan.

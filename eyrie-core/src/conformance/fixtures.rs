@@ -262,6 +262,7 @@ pub fn enqueue(deployment: &Deployment, kind: RunKind, plan: &Plan) -> Enqueue {
         requested_by: PrincipalRef::LocalOperator { name: "tester".to_owned() },
         origin: Origin::new("cli").unwrap(),
         context: Arc::new(json!({ "env": { "WHO": "wörld" } })),
+        resumption: None,
         plan_hash,
         first_steps: plan.first_steps(),
         step_count: u32::try_from(steps.len()).unwrap(),

@@ -130,7 +130,7 @@ where
         }
         resumption {
             a_failed_run_goes_on, the_turn_is_awaited, one_step_is_retried, what_cannot_be_retried, attempts_count_anew,
-            cancel_of_a_resumed_run, a_parked_run_may_still_be_undone, events_go_on,
+            cancel_of_a_resumed_run, a_parked_run_may_still_be_undone, events_go_on, who_had_it_go_on_is_kept,
         }
         conditions {
             settle_skip_and_start_are_one, what_cannot_be_skipped, a_cancel_drops_what_was_to_be_skipped, a_repeated_skip,

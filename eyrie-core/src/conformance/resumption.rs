@@ -2,10 +2,11 @@
 
 use super::fixtures::{
     Held, advance, at, cancel, cancel_and_undo, chain, claimed, failed, held, held_in, moved, outside, queued, record, resume, settle,
-    start, steps, succeeded, success, undo_of_a_cancel, whole, wide,
+    start, steps, succeeded, success, undo_failed, undo_of_a_cancel, undo_of_a_failure, whole, wide,
 };
 use crate::{
-    model::{RunEvent, RunKind, RunState, StepState},
+    model::{PrincipalRef, Resumption, RunEvent, RunKind, RunState, StepState},
+    name::Origin,
     store::{Change, Command, End, Fence, RecordError, Settlement, Store},
 };
 
@@ -183,4 +184,50 @@ pub async fn events_go_on(store: &dyn Store) {
     let behind: Vec<RunEvent> = store.run_events(held.run.id, ended, 100).await.unwrap();
     assert_eq!(behind, events[usize::try_from(ended).unwrap()..]);
     assert!(events.is_sorted_by_key(|event| (event.at, event.epoch)), "times and epochs never go back");
+}
+
+/// Who had a run go on is kept with it until somebody else does. The claim that follows begins that, and no other one; an approval
+/// changes nothing about it.
+pub async fn who_had_it_go_on_is_kept(store: &dyn Store) {
+    let held = broken(store).await;
+    assert_eq!(held.now(store).await.resumption, None);
+    let by = |name: &str, mut command: Command| {
+        let audit = command.audit.as_mut().unwrap();
+        (audit.principal, audit.origin) = (PrincipalRef::LocalOperator { name: name.to_owned() }, Some(Origin::new("desk").unwrap()));
+        command
+    };
+    let kept = |name: &str, undo: bool, epoch: u64| {
+        let (by, origin) = (PrincipalRef::LocalOperator { name: name.to_owned() }, Some(Origin::new("desk").unwrap()));
+        Some(Resumption { by, origin, undo, epoch })
+    };
+    let at_claim = async || {
+        let claim = claimed(store, held.fence.worker).await;
+        let again = Held { fence: Fence { epoch: claim.run.epoch, ..held.fence }, ..held.clone() };
+        (again, claim.run.begins_resumption().cloned())
+    };
+    record(store, by("ann", resume(held.run.id, "go on"))).await.unwrap();
+    assert_eq!(held.now(store).await.resumption, kept("ann", false, 1));
+    let (again, begun) = at_claim().await;
+    assert_eq!(begun, kept("ann", false, 1));
+    again.change(store, advance([], [start(1)], None)).await.unwrap();
+    let hand_back = Some(End::HandBack);
+    again.change(store, advance([settle(1, 2, Settlement::Interrupted)], [], hand_back)).await.unwrap();
+    let (again, begun) = at_claim().await;
+    assert_eq!((begun, held.now(store).await.resumption.clone()), (None, kept("ann", false, 1)), "it was taken over");
+    again.change(store, advance([], [start(1)], None)).await.unwrap();
+    let wait = Some(End::Wait { message: "c needs an admin".to_owned() });
+    again.change(store, advance([settle(1, 3, Settlement::Succeeded { output: None })], [], wait)).await.unwrap();
+    let approve = Change::Approve { step: at(2), approved: true, reason: "fine".to_owned() };
+    record(store, by("bob", outside(held.run.id, approve, "run.approve"))).await.unwrap();
+    let (again, begun) = at_claim().await;
+    assert_eq!((begun, held.now(store).await.resumption.clone()), (None, kept("ann", false, 1)), "an approval is no resumption");
+    again.change(store, advance([], [start(1)], undo_of_a_failure("no"))).await.unwrap();
+    again.change(store, advance([settle(1, 4, Settlement::Failed)], [], undo_failed("no answer"))).await.unwrap();
+    let retry = Change::RetryUndo { reason: "again".to_owned() };
+    record(store, by("cid", outside(held.run.id, retry, "run.undo"))).await.unwrap();
+    let (again, begun) = at_claim().await;
+    assert_eq!(begun, kept("cid", true, 4));
+    again.change(store, advance([], [], Some(End::Park { message: "look first".to_owned() }))).await.unwrap();
+    record(store, by("dan", resume(held.run.id, "looked"))).await.unwrap();
+    assert_eq!(at_claim().await.1, kept("dan", false, 5));
 }

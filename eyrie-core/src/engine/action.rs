@@ -16,7 +16,7 @@ use crate::{
     engine::{log_writer::LogWriter, progress::ProgressGate, recorder::Recorder, transactional::Tray},
     error::{Invalid, Result},
     id::{DeploymentId, ProjectId, RunId},
-    model::{Deployment, PrincipalRef, RetentionPolicy, RunKind, StepIndex},
+    model::{Deployment, PrincipalRef, Resumption, RetentionPolicy, RunKind, StepIndex},
     name::{Origin, StepName},
     store::{Change, Command, Fence, RecordError, Statement, StepReport},
 };
@@ -176,9 +176,9 @@ impl Debug for RunAccess {
 /// What the engine asks of whoever embeds it.
 #[async_trait]
 pub trait RunHost: Debug + Send + Sync + 'static {
-    /// Whether the run may still begin: asked when it is claimed, since rights may have changed while it was queued. The inner
-    /// error is the refusal, for a person.
-    async fn admit(&self, run: &RunInfo) -> Result<Result<(), String>>;
+    /// Whether the run may still begin, or go on for whoever resumed it: asked when it is claimed, since rights may have changed
+    /// while it was queued. The inner error is the refusal, for a person.
+    async fn admit(&self, run: &RunInfo, resumption: Option<&Resumption>) -> Result<Result<(), String>>;
 
     /// A token and address for reporting from outside the process; none where there is no server to reach.
     async fn access(&self, run: &RunInfo) -> Result<Option<RunAccess>>;

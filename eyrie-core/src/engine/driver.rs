@@ -149,14 +149,17 @@ impl Driver {
     }
 
     async fn run_to_end(&mut self, claim: &Claim) -> Result<(), Left> {
+        let refused = self.refused(&claim.run).await;
         let begun = if claim.taken_over {
+            self.parked = refused.map(|refused| format!("{refused}; resume or cancel the run"));
             self.recover(&claim.steps).await?
         } else {
-            self.board.running().into_iter().map(|(step, attempt)| (self.plan.start(step), attempt)).collect()
+            let begun = self.board.running().into_iter().map(|(step, attempt)| (self.plan.start(step), attempt)).collect();
+            if let Some(refused) = refused {
+                return self.refuse(begun, refused).await;
+            }
+            begun
         };
-        if let Some(refused) = self.refused(claim).await {
-            return self.refuse(begun, refused).await;
-        }
         self.spawn(begun, self.state == RunState::Undoing)?;
         let mut ended: Vec<BodyEnd> = Vec::new();
         loop {
@@ -208,12 +211,14 @@ impl Driver {
         Ok(())
     }
 
-    /// Why the run may no longer begin, if so. A run that has begun is not asked about again.
-    async fn refused(&self, claim: &Claim) -> Option<String> {
-        if claim.taken_over {
+    /// Why the run may no longer begin, or go on for whoever resumed it, if so. What has begun is not asked about again, and neither is
+    /// a cancel.
+    async fn refused(&self, run: &Run) -> Option<String> {
+        let resumption = run.begins_resumption();
+        if run.state == RunState::Cancelling || (run.epoch > 1 && resumption.is_none()) {
             return None;
         }
-        match self.shared.host.as_ref()?.admit(&self.info).await {
+        match self.shared.host.as_ref()?.admit(&self.info, resumption).await {
             Ok(admitted) => admitted.err(),
             Err(error) => Some(format!("the asker's rights could not be checked: {}", crate::error::report(&error))),
         }

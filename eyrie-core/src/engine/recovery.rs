@@ -36,7 +36,7 @@ impl Driver {
         let skip = if end.is_none() { self.skips() } else { Vec::new() };
         let now = Instant::now();
         let start = match self.state {
-            _ if end.is_some() || cancelling => Vec::new(),
+            _ if end.is_some() || cancelling || self.parked.is_some() => Vec::new(),
             RunState::Undoing => self.board.undo_startable(&self.plan, now),
             _ => self.board.startable(&self.plan, now),
         };

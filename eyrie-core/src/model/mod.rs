@@ -46,7 +46,7 @@ pub use queue::{Ahead, Limited, MAX_RUNNING, QUEUE_POLICY, QueuePlace, QueuePoli
 pub use recurrence::{CronExpression, TimeZoneName};
 pub use release::Release;
 pub use retention::RetentionPolicy;
-pub use run::{Run, RunKind, RunMove, RunRow, RunState};
+pub use run::{Resumption, Run, RunKind, RunMove, RunRow, RunState};
 pub(crate) use run::{beside, cause};
 pub use run_event::{EventCursor, RunEvent, RunEventBody};
 pub use schedule::{DueFires, LastFire, MAX_CATCH_UP, MISSED_AFTER, MissedPolicy, NewSchedule, Schedule, SchedulePatch};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
@@ -140,6 +140,19 @@ impl RunState {
     }
 }
 
+/// Who had a run queue again after it had ended or was set aside: they answer for what it does from then on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resumption {
+    /// Who.
+    pub by: PrincipalRef,
+    /// From where.
+    pub origin: Option<Origin>,
+    /// Whether they decided about its undo: that is another right.
+    pub undo: bool,
+    /// The run's epoch at that time. The claim that follows begins what they asked for.
+    pub epoch: u64,
+}
+
 /// One execution of a plan. Its state changes only by [`RunState::next`].
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Run {
@@ -168,6 +181,9 @@ pub struct RunRow {
     pub origin: Origin,
     /// What the asker passed along (`{"env": {…}}` for a service).
     pub context: Arc<Value>,
+    /// Who had it go on last, if anybody did.
+    #[serde(skip)]
+    pub resumption: Option<Resumption>,
     /// The hash of its plan.
     pub plan_hash: PlanHash,
     /// The steps that start with the run.
@@ -222,6 +238,12 @@ impl Run {
 
     pub(crate) fn row_mut(&mut self) -> &mut RunRow {
         &mut self.row
+    }
+
+    /// Who had the run go on, if its present claim is the one that begins what they asked for.
+    #[must_use]
+    pub fn begins_resumption(&self) -> Option<&Resumption> {
+        self.row.resumption.as_ref().filter(|resumption| resumption.epoch.checked_add(1) == Some(self.row.epoch))
     }
 
     /// Makes `run_move` at `now`; times, holder and queue place follow.

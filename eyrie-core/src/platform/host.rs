@@ -13,7 +13,7 @@ use crate::{
     engine::{RunAccess, RunHost, RunInfo},
     error::{Error, ErrorKind, Result},
     id::TokenId,
-    model::{Deployment, Principal, PrincipalRef, RetentionPolicy, Step, StepIndex, StepState, Token, TokenBinding, TokenKind},
+    model::{Deployment, Principal, PrincipalRef, Resumption, RetentionPolicy, Step, StepIndex, StepState, Token, TokenBinding, TokenKind},
     name::{DisplayName, Origin, StepName},
     platform::{Eyrie, Platform, Resource},
 };
@@ -80,17 +80,23 @@ impl Eyrie {
 
 #[async_trait]
 impl RunHost for PlatformHost {
-    async fn admit(&self, run: &RunInfo) -> Result<Result<(), String>> {
+    async fn admit(&self, run: &RunInfo, resumption: Option<&Resumption>) -> Result<Result<(), String>> {
         let eyrie = self.eyrie().await?;
-        let acting = match eyrie.principal_of(&run.requested_by, &run.origin).await? {
+        let (who, permission, what) = match resumption {
+            None => (&run.requested_by, Permission::RunStart, "start runs"),
+            Some(Resumption { by, undo: false, .. }) => (by, Permission::RunResume, "resume runs"),
+            Some(Resumption { by, undo: true, .. }) => (by, Permission::RunUndo, "decide about undos"),
+        };
+        let origin = resumption.and_then(|resumption| resumption.origin.as_ref()).unwrap_or(&run.origin);
+        let acting = match eyrie.principal_of(who, origin).await? {
             Ok(principal) => eyrie.acting_as(principal),
             Err(reason) => return Ok(Err(reason)),
         };
         let resource = Resource::run(run.id, run.deployment_id, run.project_id);
-        match acting.require(Permission::RunStart, &resource).await {
+        match acting.require(permission, &resource).await {
             Ok(()) => Ok(Ok(())),
             Err(error) if matches!(error.kind(), ErrorKind::Denied | ErrorKind::NotFound) => {
-                Ok(Err(format!("{} may no longer start runs here", run.requested_by)))
+                Ok(Err(format!("{who} may no longer {what} here")))
             }
             Err(error) => Err(error),
         }

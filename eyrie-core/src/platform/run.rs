@@ -365,6 +365,7 @@ impl Acting {
             requested_by: PrincipalRef::from(&self.principal),
             origin,
             context: Arc::new(start.context),
+            resumption: None,
             plan_hash,
             first_steps: plan.first_steps(),
             step_count: u32::try_from(steps.len()).unwrap_or(u32::MAX),

@@ -26,7 +26,7 @@ pub struct Command {
     pub change: Change,
     /// Whether it was sent before without an answer. If it took effect then, the answer says so and nothing is done again.
     pub retried: bool,
-    /// For a command from outside: the entry to commit with it.
+    /// For a command from outside: the entry to commit with it. Whom it names as having a run go on answers for that from then on.
     pub audit: Option<Box<AuditEntry>>,
 }
 

@@ -16,7 +16,7 @@ use crate::{
         cause,
     },
     name::StepName,
-    store::{Change, End, EventRow, Outcome, RecordError, RunView, Settle, Settlement, Skip, StepReport},
+    store::{Change, Command, End, EventRow, Outcome, RecordError, RunView, Settle, Settlement, Skip, StepReport},
 };
 
 /// The most steps that one attempt of a step may report.
@@ -53,9 +53,9 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// Makes the change, or refuses it.
-    pub(super) fn make(&mut self, change: &Change) -> Result<(), RecordError> {
-        match change {
+    /// Makes the command's change, or refuses it.
+    pub(super) fn make(&mut self, command: &Command) -> Result<(), RecordError> {
+        match &command.change {
             Change::Advance { settle, skip, start, end } => self.settle_and_start(settle, skip, start, end.as_ref())?,
             Change::Transact { step, attempt, output, .. } => {
                 let how = Settlement::Succeeded { output: output.clone() };
@@ -83,6 +83,7 @@ impl<'a> Draft<'a> {
             Change::RetryUndo { reason } => self.retry_undo(reason)?,
             Change::SkipUndo { step, reason } => self.skip_undo(*step, reason)?,
         }
+        self.note_resumption(command);
         Ok(())
     }
 

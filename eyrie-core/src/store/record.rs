@@ -138,7 +138,7 @@ impl RunBatch {
             return Ok(Err(already_done(view, Vec::new())));
         }
         let mut draft = Draft::of(view, self.now);
-        draft.make(&command.change)?;
+        draft.make(command)?;
         Ok(Ok(draft))
     }
 

@@ -29,6 +29,7 @@ pub struct Model {
     pub(crate) requested_by: String,
     pub(crate) origin: String,
     pub(crate) context: String,
+    pub(crate) resumption: Option<String>,
     pub(crate) plan_hash: Vec<u8>,
     pub(crate) first_steps: String,
     pub(crate) step_count: i64,
@@ -54,6 +55,7 @@ from_row!(Model {
     requested_by,
     origin,
     context,
+    resumption,
     plan_hash,
     first_steps,
     step_count,
@@ -87,6 +89,7 @@ impl From<&Run> for Model {
             requested_by: json(&run.requested_by),
             origin: run.origin.to_string(),
             context: json(run.context.as_ref()),
+            resumption: run.resumption.as_ref().map(json),
             plan_hash: run.plan_hash.as_bytes().to_vec(),
             first_steps: json(&run.first_steps),
             step_count: i64::from(run.step_count),
@@ -118,6 +121,7 @@ impl TryFrom<Model> for Run {
             requested_by: parsed(&row.requested_by)?,
             origin: word(&row.origin)?,
             context: Arc::new(parsed(&row.context)?),
+            resumption: row.resumption.as_deref().map(parsed).transpose()?,
             plan_hash: PlanHash::from_bytes(hash(row.plan_hash)?),
             first_steps: parsed(&row.first_steps)?,
             step_count: counted_small(row.step_count)?,
@@ -184,7 +188,7 @@ from_row!(Head {
 impl TryFrom<Head> for Run {
     type Error = Failure;
 
-    /// The run without its context, asker and first steps: good for commands, never to be handed out.
+    /// The run without its context, first steps, and who asked for it or resumed it: good for commands, never to be handed out.
     fn try_from(row: Head) -> Result<Self, Failure> {
         Ok(Self::from_row(RunRow {
             id: RunId::from_uuid(row.id),
@@ -196,6 +200,7 @@ impl TryFrom<Head> for Run {
             requested_by: PrincipalRef::Anonymous,
             origin: word(&row.origin)?,
             context: Arc::new(Json::Null),
+            resumption: None,
             plan_hash: PlanHash::from_bytes(hash(row.plan_hash)?),
             first_steps: Vec::new(),
             step_count: counted_small(row.step_count)?,

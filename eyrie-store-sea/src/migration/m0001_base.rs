@@ -308,6 +308,7 @@ fn runs(position: ColumnDef, clustered: &str) -> Vec<TableCreateStatement> {
                 text("requested_by"),
                 text("origin"),
                 text("context"),
+                text_null("resumption"),
                 binary("plan_hash"),
                 text("first_steps"),
                 big_integer("step_count"),

@@ -11,6 +11,7 @@ mod load;
 mod poll;
 mod positions;
 mod record;
+mod resumption;
 mod write;
 
 pub(crate) use enqueue::queue_in;

@@ -21,7 +21,10 @@ use crate::{
         Kind::{Bool, Bytes, Int, Text, Uuid},
         RowStatement, RowTx, Rows,
     },
-    run::load::Seen,
+    run::{
+        load::Seen,
+        resumption::{KEEP_RESUMPTIONS, resumption_rows},
+    },
 };
 
 static UPDATE_RUNS: RowStatement = RowStatement::update(
@@ -173,8 +176,8 @@ static DEPLOYED_HERE: RowStatement =
 pub(super) struct Statements {
     /// None of these depends on another. The first of them must hit all their rows, or somebody else was faster.
     together: [(&'static RowStatement, Rows); 7],
-    /// Columns of steps that the others have written already.
-    behind: [(&'static RowStatement, Rows); 3],
+    /// Columns of steps and runs that the others have written already.
+    behind: [(&'static RowStatement, Rows); 4],
 }
 
 /// How many of the statements that are carried out together must hit all their rows.
@@ -194,7 +197,8 @@ impl Statements {
             (&INSERT_EVENTS, writes.events.iter().map(event_row).collect()),
             (&audit::KEEP, audit::rows(writes.audit.iter())),
         ];
-        let behind = [(&SET_HANDLES, handles), (&SET_UNDO_DATA, undo_data), (&SET_ROUNDS, rounds)];
+        let resumptions = (&KEEP_RESUMPTIONS, resumption_rows(&writes.runs));
+        let behind = [(&SET_HANDLES, handles), (&SET_UNDO_DATA, undo_data), (&SET_ROUNDS, rounds), resumptions];
         Ok(Self { together, behind })
     }
 

@@ -2,9 +2,7 @@
 
 use eyrie_core::{
     ErrorKind,
-    model::{Plan, Principal, Role, RunState, StepIndex, StepState, StopPolicy},
-    name::Origin,
-    platform::NewUser,
+    model::{MAX_RUNNING, Plan, ProjectPatch, Role, RunState, Settings, StepIndex, StepState, StopPolicy},
 };
 use eyrie_tests::world::{Ground, Kind, World, quick, states};
 
@@ -16,6 +14,7 @@ on_every_store! {
     approvals_are_decided_in_order;
     a_waiting_run_survives_its_worker;
     the_role_that_the_plan_names_is_needed;
+    a_word_that_was_given_counts;
 }
 
 fn plan() -> Plan {
@@ -103,19 +102,14 @@ async fn a_waiting_run_survives_its_worker(kind: Kind) {
 
 async fn the_role_that_the_plan_names_is_needed(kind: Kind) {
     let world = World::on(&Ground::new(kind).await, quick()).await;
-    let user = world.me.create_user(NewUser { name: "dora".parse().unwrap(), password: None, operator: false }).await.unwrap();
-    let dora = world.eyrie.acting_as(Principal::User {
-        id: user.id,
-        name: user.name.clone(),
-        session: None,
-        origin: Origin::new("test").unwrap(),
-    });
+    let (user, dora) = world.user("dora", Role::User).await;
+    world.me.remove_member(world.deployment.project_id, user).await.unwrap();
     let run = world.start(plan()).await;
     world.until(run, RunState::Waiting).await;
     let step = StepIndex::new(1);
     assert_eq!(dora.approve_step(run, step, "").await.unwrap_err().kind(), ErrorKind::NotFound, "an outsider knows nothing of it");
     for (role, told) in [(Role::User, "the role developer in the project"), (Role::Developer, "the role admin in the project")] {
-        world.me.set_member(world.deployment.project_id, user.id, role).await.unwrap();
+        world.me.set_member(world.deployment.project_id, user, role).await.unwrap();
         let refused = dora.approve_step(run, step, "").await.unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::Denied);
         assert!(refused.to_string().contains(told), "{refused}");
@@ -123,9 +117,31 @@ async fn the_role_that_the_plan_names_is_needed(kind: Kind) {
             assert_eq!(refused.unwrap_err().kind(), ErrorKind::Denied);
         }
     }
-    world.me.set_member(world.deployment.project_id, user.id, Role::Admin).await.unwrap();
+    world.me.set_member(world.deployment.project_id, user, Role::Admin).await.unwrap();
     dora.approve_step(run, step, "").await.unwrap();
     let view = world.end_of(run).await;
     assert_eq!(view.run.state, RunState::Succeeded);
     assert!(view.steps[1].message.contains("dora"), "{}", view.steps[1].message);
+}
+
+/// Who asked has left by the time of the word, and who gave it by the time that the run goes on.
+async fn a_word_that_was_given_counts(kind: Kind) {
+    let world = World::on(&Ground::new(kind).await, quick()).await;
+    let (asker, asks) = world.user("ann", Role::Developer).await;
+    let (approver, approves) = world.user("bob", Role::Admin).await;
+    let run = asks.run_plan(world.deployment.id, plan()).await.unwrap().id;
+    world.until(run, RunState::Waiting).await;
+    let project = world.me.project(world.deployment.project_id).await.unwrap();
+    let limit = async |version: u64, most: u32| {
+        let settings = Some(Settings::default().with(MAX_RUNNING, most).unwrap());
+        world.me.update_project(project.id, version, ProjectPatch { settings, ..ProjectPatch::default() }).await.unwrap().version
+    };
+    let version = limit(project.version, 0).await;
+    world.me.remove_member(project.id, asker).await.unwrap();
+    approves.approve_step(run, StepIndex::new(1), "").await.unwrap();
+    world.me.remove_member(project.id, approver).await.unwrap();
+    tokio::time::sleep(3 * quick().poll).await;
+    assert_eq!(world.me.run(run).await.unwrap().run.state, RunState::Queued);
+    limit(version, 1).await;
+    assert_eq!(world.end_of(run).await.run.state, RunState::Succeeded);
 }

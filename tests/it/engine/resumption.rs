@@ -3,9 +3,10 @@
 use std::{sync::atomic::Ordering, time::Duration};
 
 use eyrie_core::{
-    ErrorKind,
-    model::{Plan, RetryPolicy, RunKind, RunState, StepIndex, StepState},
+    Acting, ErrorKind,
+    model::{Plan, RetryPolicy, Role, RunKind, RunState, StepIndex, StepState, StopPolicy, Verdict},
     platform::{RunRequest, StartRun},
+    store::AuditFilter,
 };
 use eyrie_tests::world::{Ground, Kind, World, quick, states};
 use serde_json::json;
@@ -20,6 +21,10 @@ on_every_store! {
     a_run_is_run_once_more;
     a_follower_from_the_beginning_sees_both_ends;
     an_attempt_that_cannot_start_is_waited_for_quietly;
+    whoever_may_no_longer_resume_has_it_parked;
+    whoever_may_no_longer_decide_about_an_undo_has_it_parked;
+    the_asker_no_longer_counts_for_who_resumes;
+    what_was_resumed_and_has_begun_is_not_asked_about_again;
 }
 
 fn broken() -> Plan {
@@ -151,4 +156,93 @@ async fn an_attempt_that_cannot_start_is_waited_for_quietly(kind: Kind) {
     world.gate.permits.add_permits(1);
     let view = world.end_of(run).await;
     assert_eq!((view.run.state, view.steps[0].attempt), (RunState::Succeeded, 2));
+}
+
+/// Lets the failed run wait behind another while dora loses her role, and then come to its turn.
+async fn after_dora_has_left(world: &World, decide: impl AsyncFnOnce(&Acting)) {
+    let (user, dora) = world.user("dora", Role::Admin).await;
+    let holds = world.start(Plan::builder().step("holds", "gate", |s| s).build().unwrap()).await;
+    world.gate.wait_begun(1).await;
+    decide(&dora).await;
+    world.me.set_member(world.deployment.project_id, user, Role::Developer).await.unwrap();
+    world.gate.permits.add_permits(1);
+    assert_eq!(world.end_of(holds).await.run.state, RunState::Succeeded);
+}
+
+/// Nothing of it is lost: somebody who may has it go on as dora wanted it.
+async fn whoever_may_no_longer_resume_has_it_parked(kind: Kind) {
+    let world = World::on(&Ground::new(kind).await, quick()).await;
+    let failed = world.run(broken()).await.run.id;
+    after_dora_has_left(&world, async |dora| drop(dora.resume_run(failed, "").await.unwrap())).await;
+    let view = world.until(failed, RunState::Parked).await;
+    assert_eq!(view.run.message, "dora may no longer resume runs here; resume or cancel the run");
+    assert_eq!(states(&view), [StepState::Succeeded, StepState::Pending, StepState::Pending]);
+    assert_eq!(world.ledger.read(), ["do a", "do b"], "nothing was begun for her");
+    let filter = AuditFilter { project: None, resource: Some(format!("run {failed}")) };
+    let refusals = world.me.audit(filter, Default::default()).await.unwrap().items;
+    let refusal = refusals.iter().find(|entry| entry.verdict == Verdict::Refused).unwrap();
+    assert_eq!((refusal.action.as_str(), refusal.principal.to_string().as_str()), ("run.resume", "dora"));
+    assert_eq!(refusal.origin.as_ref().unwrap().as_str(), "desk-of-dora");
+    mend(&world);
+    world.me.resume_run(failed, "").await.unwrap();
+    let view = world.end_of(failed).await;
+    assert_eq!((view.run.state, states(&view)), (RunState::Succeeded, vec![StepState::Succeeded; 3]));
+}
+
+async fn whoever_may_no_longer_decide_about_an_undo_has_it_parked(kind: Kind) {
+    let world = World::on(&Ground::new(kind).await, quick()).await;
+    let plan = Plan::builder()
+        .step("a", "ledger", |s| s.undo().parameters(json!({ "undo_broken": true })))
+        .step("b", "panicking", |s| s.needs(["a"]))
+        .on_failure(StopPolicy::Undo)
+        .build()
+        .unwrap();
+    let failed = world.run(plan).await;
+    assert_eq!(failed.run.state, RunState::UndoFailed, "{failed:?}");
+    let id = failed.run.id;
+    after_dora_has_left(&world, async |dora| drop(dora.retry_undo(id, "").await.unwrap())).await;
+    let view = world.until(id, RunState::Parked).await;
+    assert!(
+        view.run.message.ends_with("; undo: dora may no longer decide about undos here; resume or cancel the run"),
+        "{}",
+        view.run.message
+    );
+    assert_eq!(states(&view)[0], StepState::Undoing);
+    mend(&world);
+    world.me.resume_run(id, "").await.unwrap();
+    let view = world.end_of(id).await;
+    assert_eq!((view.run.state, states(&view)[0]), (RunState::Undone, StepState::Undone));
+}
+
+/// Who asked has left; somebody else answers for what goes on.
+async fn the_asker_no_longer_counts_for_who_resumes(kind: Kind) {
+    let world = World::on(&Ground::new(kind).await, quick()).await;
+    let (user, dora) = world.user("dora", Role::Developer).await;
+    let failed = dora.run_plan(world.deployment.id, broken()).await.unwrap().id;
+    assert_eq!(world.end_of(failed).await.run.state, RunState::Failed);
+    world.me.remove_member(world.deployment.project_id, user).await.unwrap();
+    mend(&world);
+    world.me.retry_step(failed, StepIndex::new(1), "").await.unwrap();
+    assert_eq!(world.end_of(failed).await.run.state, RunState::Succeeded);
+}
+
+async fn what_was_resumed_and_has_begun_is_not_asked_about_again(kind: Kind) {
+    let ground = Ground::new(kind).await;
+    let first = World::on(&ground, quick()).await;
+    let (user, dora) = first.user("dora", Role::Admin).await;
+    let plan = Plan::builder()
+        .step("a", "ledger", |s| s.parameters(json!({ "broken": true })))
+        .step("b", "gate", |s| s.needs(["a"]))
+        .build()
+        .unwrap();
+    let run = first.run(plan).await.run.id;
+    mend(&first);
+    dora.resume_run(run, "").await.unwrap();
+    first.gate.wait_begun(1).await;
+    first.me.remove_member(first.deployment.project_id, user).await.unwrap();
+    first.eyrie.shutdown().await;
+    let second = World::on(&ground.another().await, quick()).await;
+    second.gate.permits.add_permits(1);
+    let view = second.end_of(run).await;
+    assert_eq!((view.run.state, view.steps[1].attempt), (RunState::Succeeded, 2), "it was taken over");
 }

@@ -3,8 +3,8 @@
 use super::{Draft, illegal_run};
 use crate::{
     error::IllegalTransition,
-    model::{RunMove, RunState, Step, StepIndex, StepMove, StepState, beside},
-    store::{RecordError, Settle, Settlement},
+    model::{AuditEntry, Resumption, RunMove, RunState, Step, StepIndex, StepMove, StepState, beside},
+    store::{Change, Command, RecordError, Settle, Settlement},
 };
 
 impl Draft<'_> {
@@ -97,6 +97,18 @@ impl Draft<'_> {
         self.move_run(run_move, message)?;
         self.freed = true;
         Ok(())
+    }
+
+    /// Keeps who has a run go on that nobody holds. An approval does not: it is a word about a step, and whoever asked for the run goes on to answer for it.
+    pub(super) fn note_resumption(&mut self, command: &Command) {
+        let undo = match command.change {
+            Change::Resume { .. } | Change::RetryStep { .. } => false,
+            Change::RetryUndo { .. } | Change::SkipUndo { .. } => true,
+            _ => return,
+        };
+        let epoch = self.run.epoch;
+        let by = |audit: &AuditEntry| Resumption { by: audit.principal.clone(), origin: audit.origin.clone(), undo, epoch };
+        self.run.row_mut().resumption = command.audit.as_deref().map(by);
     }
 
     /// A parked run goes on; a failed one does what it did not do.
