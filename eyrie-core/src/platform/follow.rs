@@ -21,7 +21,7 @@ const RECHECK: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct RunStream {
     acting: Acting,
-    resource: Resource,
+    run: RunId,
     subscription: Subscription,
     checked: Instant,
 }
@@ -31,11 +31,11 @@ impl RunStream {
     ///
     /// # Errors
     /// `Pruned` when events that come next are no longer kept: said once, and the stream goes on with the first that is. `NotFound` or
-    /// `Unauthenticated` once the follower may no longer see the run: the stream is over then.
+    /// `Unauthenticated` once the follower may no longer see the run, or it is no longer kept: the stream is over then.
     pub async fn next(&mut self) -> Result<Option<Arc<RunEvent>>> {
         loop {
             if self.checked.elapsed() >= RECHECK {
-                self.acting.still_may_read(&self.resource).await?;
+                self.acting.still_may_read(self.run).await?;
                 self.checked = Instant::now();
             }
             tokio::select! {
@@ -97,10 +97,9 @@ impl Acting {
     /// # Errors
     /// `NotFound`, also for what the principal may not read.
     pub async fn follow_run(&self, id: RunId, after: u64) -> Result<RunStream> {
-        let run = self.run_for(id, Permission::ProjectRead).await?;
-        let resource = Resource::run(id, run.deployment_id, run.project_id);
+        self.run_for(id, Permission::ProjectRead).await?;
         let subscription = self.eyrie.0.engine.subscribe(id, after);
-        Ok(RunStream { acting: self.clone(), resource, subscription, checked: Instant::now() })
+        Ok(RunStream { acting: self.clone(), run: id, subscription, checked: Instant::now() })
     }
 
     /// Follows all runs that the principal may see, from behind the cursor; none: from now on.
@@ -115,9 +114,9 @@ impl Acting {
         Ok(RunsStream { acting: self.clone(), feed: self.eyrie.0.engine.feed(cursor), readable: HashMap::new(), checked: Instant::now() })
     }
 
-    async fn still_may_read(&self, resource: &Resource) -> Result<()> {
+    async fn still_may_read(&self, run: RunId) -> Result<()> {
         self.still_proved().await?;
-        self.require(Permission::ProjectRead, resource).await
+        self.run_for(run, Permission::ProjectRead).await.map(drop)
     }
 
     async fn still_proved(&self) -> Result<()> {

@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use eyrie_core::{
+    ErrorKind,
     engine::WorkerOptions,
     error::Pruned,
     id::{DeploymentId, RunId},
@@ -18,6 +19,7 @@ use super::on_every_store;
 on_every_store! {
     nothing_active_is_lost;
     a_late_subscriber_hears_where_to_begin;
+    a_subscriber_hears_that_the_run_is_gone;
     a_resumed_run_continues_its_numbers;
     the_feed_says_what_it_misses;
     the_policy_is_inherited;
@@ -156,6 +158,35 @@ async fn a_late_subscriber_hears_where_to_begin(kind: Kind) {
     assert_eq!(rest_of(&mut stream).await, [last], "who has seen what is gone hears nothing of it");
     let log = other.me.run_log(run, 0, 1 << 20).await.unwrap();
     assert!(log.chunks.is_empty() && log.text().contains("no longer kept"), "{}", log.text());
+}
+
+/// Its stream would never end: nothing more happens to the run, and its end cannot be read.
+async fn a_subscriber_hears_that_the_run_is_gone(kind: Kind) {
+    let ground = Ground::new(kind).await;
+    let world = World::on(&ground, pruning()).await;
+    set(&world, world.deployment.id, nothing()).await;
+    let run = world.start(waiting()).await;
+    world.gate.wait_begun(1).await;
+    let other = World::without_worker(&ground.another().await).await;
+    let mut stream = other.me.follow_run(run, 0).await.unwrap();
+    assert_eq!(stream.next().await.unwrap().unwrap().seq, 1);
+    world.gate.permits.add_permits(1);
+    world.end_of(run).await;
+    world.run(chatty(1)).await;
+    let gone = async {
+        while world.me.run(run).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        loop {
+            match stream.next().await {
+                Err(error) if error.pruned().is_none() => return assert_eq!(error.kind(), ErrorKind::NotFound),
+                // The end was still to be read: a database is swept later.
+                Ok(None) => return,
+                _ => {}
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), gone).await.expect("the stream never ends");
 }
 
 async fn a_resumed_run_continues_its_numbers(kind: Kind) {
