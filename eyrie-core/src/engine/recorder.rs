@@ -113,6 +113,7 @@ async fn serve(this: Loop, mut receiver: mpsc::UnboundedReceiver<Message>) {
 
 impl Loop {
     async fn enqueue(&self, enqueues: &[Enqueue]) -> Vec<Result<Enqueued>> {
+        let begun = Instant::now();
         match self.store.enqueue(enqueues).await {
             Ok(results) => results,
             Err(error) if enqueues.len() == 1 && error.kind() != ErrorKind::OutcomeUnknown => vec![Err(error)],
@@ -120,7 +121,12 @@ impl Loop {
                 let is_unknown = error.kind() == ErrorKind::OutcomeUnknown;
                 let mut results = Vec::with_capacity(enqueues.len());
                 for one in enqueues {
-                    results.push(if is_unknown { self.enqueue_again(one).await } else { self.enqueue_alone(one).await });
+                    results.push(match is_unknown {
+                        false => self.enqueue_alone(one).await,
+                        true if begun.elapsed() <= self.patience => self.enqueue_again(one).await,
+                        // By now the run may have ended and be forgotten. It would not be known again, and come back.
+                        true => Err(Error::new(ErrorKind::OutcomeUnknown, "enqueue", "the store did not say in time whether it was done")),
+                    });
                 }
                 results
             }

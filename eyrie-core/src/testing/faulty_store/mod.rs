@@ -86,12 +86,16 @@ impl<S: Store> FaultyStore<S> {
         let answer = effect.await;
         self.plan.took_effect(&call);
         match fault {
-            Some(Fault::DeadAfterwards) => return std::future::pending().await,
-            Some(Fault::Unanswered) => return Err(failed(ErrorKind::OutcomeUnknown, &call)),
-            _ => {}
+            Some(Fault::DeadAfterwards) => std::future::pending().await,
+            Some(Fault::Unanswered) => {
+                pause(after).await;
+                Err(failed(ErrorKind::OutcomeUnknown, &call))
+            }
+            _ => {
+                pause(after).await;
+                answer
+            }
         }
-        pause(after).await;
-        answer
     }
 }
 

@@ -22,7 +22,7 @@ use crate::{
         RunState, Schedule, Settings,
     },
     name::{GroupType, Slug},
-    store::{RunStore, ScheduleStore},
+    store::{ForgetRule, RetentionStore, RunStore, ScheduleStore},
     testing::{Call, Fault, FaultPlan, FaultyStore, NoFaults, NthCall},
 };
 
@@ -327,5 +327,36 @@ async fn what_a_schedule_supersedes_is_heard_of_at_once() {
     assert!(due.elapsed() < Duration::from_millis(500), "{:?}", due.elapsed());
     let newest = field.store.schedule(schedule.id).await.unwrap().last_fire.unwrap().run_id.unwrap();
     assert_eq!(field.store.run(waits.id).await.unwrap().message, format!("superseded by run {newest}"));
+    eyrie.shutdown().await;
+}
+
+/// The answer to a call of one method comes late: after twenty seconds it is not known whether it was done.
+#[derive(Debug)]
+struct LateAnswer(&'static str);
+
+impl FaultPlan for LateAnswer {
+    fn fault(&self, call: &Call) -> Option<Fault> {
+        (call.method == self.0 && call.of_method == 1).then_some(Fault::Unanswered)
+    }
+
+    fn latency(&self, call: &Call) -> (Duration, Duration) {
+        (Duration::ZERO, if call.method == self.0 { Duration::from_secs(20) } else { Duration::ZERO })
+    }
+}
+
+/// By the time that it was asked for again the run had ended and was forgotten, and so it was executed once more.
+#[tokio::test(start_paused = true)]
+async fn a_run_that_is_forgotten_does_not_come_back() {
+    let field = Field::new().await;
+    let me = field.office(LateAnswer("enqueue")).await;
+    let deployment = field.deployment;
+    let asking = tokio::spawn(async move { me.run_plan(deployment, once(10)).await });
+    let eyrie = field.process(NoFaults).await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let all = ForgetRule { age: Duration::ZERO, newest: 0 };
+    assert_eq!((field.begun(), field.store.forget_runs(deployment, all, 10).await.unwrap().runs), (1, 1));
+    assert_eq!(asking.await.unwrap().unwrap_err().kind(), ErrorKind::OutcomeUnknown);
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(field.begun(), 1, "it is not executed again");
     eyrie.shutdown().await;
 }
