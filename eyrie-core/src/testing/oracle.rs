@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    error::Result,
+    error::{Error, Result},
     id::{DeploymentId, RunId},
     model::{Done, EventCursor, Plan, Run, RunEvent, RunEventBody, RunMove, RunState, Step, StepIndex, StepMove, StepState},
     store::{PageRequest, RunFilter, Store},
@@ -19,7 +19,7 @@ pub struct Record {
     pub run: Run,
     /// Its steps.
     pub steps: Vec<Step>,
-    /// Its events.
+    /// Its events, those that are kept.
     pub events: Vec<RunEvent>,
     /// Its plan.
     pub plan: Plan,
@@ -42,7 +42,11 @@ impl Record {
     pub async fn read(store: &dyn Store, run: Run) -> Result<Self> {
         let mut events: Vec<RunEvent> = Vec::new();
         loop {
-            let more = store.run_events(run.id, events.last().map_or(0, |event| event.seq), READ).await?;
+            let read = store.run_events(run.id, events.last().map_or(0, |event| event.seq), READ).await;
+            let more = match read.as_ref().map_err(Error::pruned) {
+                Err(Some(gone)) if events.is_empty() => store.run_events(run.id, gone.first - 1, READ).await?,
+                _ => read?,
+            };
             if more.is_empty() {
                 break;
             }
@@ -52,14 +56,38 @@ impl Record {
     }
 
     /// What is wrong with the record in itself: gaps, moves that do not exist, steps that began before what they need, rows that
-    /// differ from their events.
+    /// differ from their events. Of a run whose history was pruned it looks at what is kept: it must tell the run's end.
     #[must_use]
     pub fn faults(&self) -> Vec<String> {
+        if self.events.first().is_some_and(|event| event.seq > 1) {
+            return self.faults_of_the_rest();
+        }
         let mut replay = Replay::new(self);
         for event in &self.events {
             replay.hear(event);
         }
         replay.end()
+    }
+
+    /// The same of a run whose first events are gone: it had ended before, so that an end is among what is kept, and that has no gaps.
+    fn faults_of_the_rest(&self) -> Vec<String> {
+        let Self { run, events, .. } = self;
+        let mut faults = Vec::new();
+        let seqs: Vec<_> = events.iter().map(|event| event.seq).collect();
+        if seqs.windows(2).any(|pair| pair[1] != pair[0] + 1) || seqs.last() != Some(&run.last_seq) {
+            faults.push(format!("{}: of {} events {seqs:?} are kept", run.id, run.last_seq));
+        }
+        if !events.iter().any(RunEvent::is_final) {
+            faults.push(format!("{}: its history is pruned, and it never ended", run.id));
+        }
+        let told = events.iter().rev().find_map(|event| match event.body {
+            RunEventBody::Run { state, .. } => Some(state),
+            _ => None,
+        });
+        if told != Some(run.state) || !events.is_sorted_by_key(|event| event.epoch) {
+            faults.push(format!("{}: the run's row says {}, and its last events {told:?}", run.id, run.state));
+        }
+        faults
     }
 }
 

@@ -2,9 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use futures_util::FutureExt;
-
 use super::{
+    archive::at_once,
     people::{self, Wish},
     world::{World, awake, runs},
 };
@@ -15,7 +14,7 @@ impl World {
     pub(super) fn something_happens(&mut self) {
         let now = self.now();
         let place = usize::try_from(self.rng.below(self.places.len() as u64)).unwrap_or(0);
-        match self.rng.below(12) {
+        match self.rng.below(14) {
             0 => {
                 if let Some(process) = &self.places[place].process {
                     self.outside.say(format!("p{} is killed", process.id));
@@ -32,7 +31,7 @@ impl World {
                 }
             }
             5 => {
-                let until = now + Duration::from_millis(self.rng.between(50, 3000));
+                let until = now + Duration::from_millis(self.rng.between(50, 5000));
                 self.places[place].pause(now, until, &self.outside);
             }
             6 if self.rng.once_in(2) => {
@@ -42,6 +41,7 @@ impl World {
                 state.outage_until = until;
             }
             7 if self.rng.once_in(3) => self.leave(place),
+            8 | 9 => self.follow_late(),
             _ => {
                 if let Some((run, wish)) = self.wish()
                     && let Some(process) = awake(&self.places, &mut self.rng)
@@ -73,11 +73,20 @@ impl World {
         });
     }
 
+    /// Somebody begins to follow some run, from somewhere.
+    fn follow_late(&mut self) {
+        let mut state = self.outside.state();
+        let known: Vec<_> = state.archive.all().map(|filed| (filed.record.run.id, filed.last_seq())).collect();
+        if let Some((run, last)) = self.rng.pick(&known).copied() {
+            state.add_follower(run, if self.rng.once_in(2) { 0 } else { self.rng.below(last + 1) });
+        }
+    }
+
     /// Something that somebody could want of some run.
     fn wish(&mut self) -> Option<(RunId, Wish)> {
         let runs = runs(&self.store).ok()?;
         let run = self.rng.pick(&runs)?;
-        let steps = self.store.steps(run.id).now_or_never()?.ok()?;
+        let steps = at_once(self.store.steps(run.id)).ok()?;
         let step = self.rng.pick(&steps)?.index;
         let wish = match run.state {
             RunState::Waiting if !self.rng.once_in(4) => Wish::Decide(!self.rng.once_in(4)),

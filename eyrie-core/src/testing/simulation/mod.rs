@@ -3,12 +3,15 @@
 //! ```text
 //!  World ── lets time go by, kills, pauses, starts ──► Process (a runtime of its own, virtual time)
 //!    │                                                    │  Eyrie, its worker, its bodies, its people
-//!    └─ Outside: what bodies did, what people were told   └─► FaultyStore ──► one MemoryStore, one clock
+//!    └─ Outside: what bodies did, what people were told,  └─► FaultyStore ──► one MemoryStore, one clock
+//!       and an archive of all that was ever written
 //! ```
 //!
 //! Everything happens on one thread, in virtual time, and all chance comes from the seed: the same seed gives the same trace.
 
+mod archive;
 mod chance;
+mod follower;
 mod outside;
 mod people;
 mod plans;
@@ -90,7 +93,8 @@ impl fmt::Debug for Broken {
 /// Simulates the engine in the world of that seed: random plans, cancels, approvals and resumptions; crashes, at named points too;
 /// pauses past the lease; calls to the store that fail before or after their effect; clocks that are wrong. At the end everything is
 /// put in order, and every run must come to its end, with a record that holds against the oracle and against what bodies did and
-/// people were told. Not to be called on a tokio runtime: it makes its own.
+/// people were told. In some worlds deployments keep little of what has ended, and it is pruned meanwhile: what may go goes, and
+/// nothing else. Not to be called on a tokio runtime: it makes its own.
 ///
 /// # Errors
 /// What went wrong.

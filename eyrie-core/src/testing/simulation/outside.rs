@@ -1,20 +1,24 @@
 //! What lies outside of the simulated processes: the time, what their bodies did, what their people were told, and who of them lives.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use futures_util::FutureExt;
 use tokio::sync::{Notify, watch};
 
+use super::{
+    archive::{Archive, at_once},
+    follower::{FeedFollower, Follower},
+};
 use crate::{
+    ManualClock,
     engine::ActionContext,
     error::ErrorKind,
     id::{DeploymentId, RunId},
     memory::MemoryStore,
-    model::{EventCursor, RunEvent, StepIndex},
+    model::StepIndex,
     store::RunStore,
     testing::{CrashPoint, Rng},
 };
@@ -45,10 +49,12 @@ pub(super) struct State {
     pub(super) effects: BTreeMap<(RunId, StepIndex), Effect>,
     pub(super) acts: Vec<Act>,
     pub(super) askings: Vec<Asking>,
-    /// What the follower of each run has heard.
-    pub(super) heard: BTreeMap<RunId, Vec<RunEvent>>,
-    /// What the follower of all runs has heard, and where it is.
-    pub(super) feed: (BTreeSet<(RunId, u64)>, EventCursor),
+    /// Those who follow a run.
+    pub(super) followers: Vec<Follower>,
+    /// Whoever follows all runs.
+    pub(super) feed: FeedFollower,
+    /// What was written.
+    pub(super) archive: Archive,
     pub(super) trace: Vec<String>,
     /// What was found to be wrong on the way.
     pub(super) faults: Vec<String>,
@@ -123,7 +129,7 @@ pub(super) struct Asking {
 }
 
 impl Outside {
-    pub(super) fn new(store: MemoryStore, rng: Rng) -> Self {
+    pub(super) fn new(store: MemoryStore, clock: ManualClock, rng: Rng) -> Self {
         let state = State {
             now: Duration::ZERO,
             rng,
@@ -136,8 +142,9 @@ impl Outside {
             effects: BTreeMap::new(),
             acts: Vec::new(),
             askings: Vec::new(),
-            heard: BTreeMap::new(),
-            feed: (BTreeSet::new(), EventCursor::default()),
+            followers: Vec::new(),
+            feed: FeedFollower::default(),
+            archive: Archive::new(store.clone(), clock),
             trace: Vec::new(),
             faults: Vec::new(),
         };
@@ -166,7 +173,7 @@ impl Outside {
     /// A body begins.
     pub(super) fn begin(self: &Arc<Self>, process: ProcessId, cx: &ActionContext) -> OpenBody {
         let (run, step, attempt) = (cx.run().id, cx.step(), cx.attempt());
-        let steps = self.store.steps(run).now_or_never().and_then(Result::ok).unwrap_or_default();
+        let steps = at_once(self.store.steps(run)).unwrap_or_default();
         let is_durable = steps.iter().any(|known| known.index == step && known.attempt >= attempt);
         let mut state = self.state();
         let lease = state.processes.get(&process).map_or(0, |health| health.leases);
@@ -194,6 +201,18 @@ impl State {
 
     pub(super) fn is_dead(&self, process: ProcessId) -> bool {
         self.processes.get(&process).is_none_or(|health| health.is_dead)
+    }
+
+    /// Something was written, or deleted.
+    pub(super) fn look_at_the_store(&mut self, method: &str) {
+        let looked = match method {
+            "enqueue" | "claim" | "record" => self.archive.file().map(|wrong| (Vec::new(), wrong)),
+            "trim_runs" | "forget_runs" | "sweep" => self.archive.look_for_losses(),
+            _ => return,
+        };
+        let (said, wrong) = looked.unwrap_or_else(|error| (Vec::new(), vec![crate::error::report(&error)]));
+        said.into_iter().for_each(|what| self.say(what));
+        wrong.into_iter().for_each(|what| self.fault(what));
     }
 
     /// Whether the process is to die at this point.

@@ -11,7 +11,7 @@ use crate::{
     Acting,
     error::{Error, ErrorKind, Result},
     id::RunId,
-    model::{Principal, RunEvent, StepIndex},
+    model::{Principal, StepIndex},
     platform::{RunRequest, StartRun},
 };
 
@@ -34,7 +34,7 @@ fn me(process: &Process) -> Acting {
 /// Asks for the run; with a key again and again, until there is an answer.
 pub(super) fn ask(outside: &Arc<Outside>, process: &Process, place: usize, wanted: &Wanted) {
     let (outside, me, id) = (Arc::clone(outside), me(process), process.id);
-    let (deployment, plan, not_before) = (wanted.deployment, wanted.plan.clone(), wanted.not_before);
+    let (deployment, kind, plan, not_before) = (wanted.deployment, wanted.kind, wanted.plan.clone(), wanted.not_before);
     let Some((tag, is_keyed)) = outside.state().askings.get_mut(place).map(|asking| {
         asking.process = Some(id);
         (asking.tag.clone(), asking.is_keyed)
@@ -43,12 +43,8 @@ pub(super) fn ask(outside: &Arc<Outside>, process: &Process, place: usize, wante
     };
     process.spawn(async move {
         loop {
-            let start = StartRun {
-                context: serde_json::json!({ "tag": tag }),
-                not_before,
-                request_key: is_keyed.then(|| tag.clone()),
-                ..StartRun::default()
-            };
+            let start =
+                StartRun { kind, context: serde_json::json!({ "tag": tag }), not_before, request_key: is_keyed.then(|| tag.clone()) };
             let answer = me.run_plan_with(deployment, RunRequest { plan: plan.clone(), start }).await;
             if !(is_keyed && answer.as_ref().is_err_and(Error::is_retryable)) {
                 return answered(&outside, id, place, answer.map(|run| run.id).map_err(|error| error.kind()));
@@ -72,23 +68,37 @@ fn answered(outside: &Outside, process: ProcessId, place: usize, answer: Result<
     }
 }
 
-/// Follows the run from where its follower left off.
-pub(super) fn follow(outside: &Arc<Outside>, process: &Process, run: RunId) {
+/// Goes on as that follower of a run, from where it left off.
+pub(super) fn follow(outside: &Arc<Outside>, process: &Process, place: usize) {
     let (outside, me, id) = (Arc::clone(outside), me(process), process.id);
     process.spawn(async move {
         loop {
-            let behind = outside.state().heard.entry(run).or_default().last().map_or(0, |event| event.seq);
-            if let Ok(mut events) = me.follow_run(run, behind).await {
-                while let Ok(Some(event)) = events.next().await {
-                    let mut state = outside.state();
-                    if !state.is_dead(id) {
-                        state.heard.entry(run).or_default().push(RunEvent::clone(&event));
-                    }
-                }
+            let Some((run, behind)) = outside.state().followers.get(place).map(|follower| (follower.run, follower.seq)) else { return };
+            let end = listen(&outside, &me, (id, place), run, behind).await;
+            if outside.state().is_dead(id) {
+                return;
+            }
+            if end.is_err_and(|error| error.kind() == ErrorKind::NotFound) {
+                return outside.state().gives_up(place);
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     });
+}
+
+async fn listen(outside: &Outside, me: &Acting, (id, place): (ProcessId, usize), run: RunId, behind: u64) -> Result<()> {
+    let mut events = me.follow_run(run, behind).await?;
+    loop {
+        let next = events.next().await;
+        let mut state = outside.state();
+        match next {
+            _ if state.is_dead(id) => return Ok(()),
+            Ok(Some(event)) => state.hears(place, &event),
+            Ok(None) => return Ok(()),
+            // The same stream goes on with what is there.
+            Err(error) => state.is_told(place, error.pruned().ok_or(error)?.first),
+        }
+    }
 }
 
 /// Follows all runs from where their follower left off.
@@ -96,13 +106,19 @@ pub(super) fn follow_all(outside: &Arc<Outside>, process: &Process) {
     let (outside, me, id) = (Arc::clone(outside), me(process), process.id);
     process.spawn(async move {
         loop {
-            let cursor = outside.state().feed.1;
+            let (cursor, mut stream) = {
+                let state = outside.state();
+                (state.feed.cursor, state.begin_feed())
+            };
             if let Ok(mut items) = me.follow_runs(Some(cursor)).await {
-                while let Ok(item) = items.next().await {
+                loop {
+                    let next = items.next().await;
                     let mut state = outside.state();
-                    if !state.is_dead(id) {
-                        state.feed.0.insert((item.event.run_id, item.event.seq));
-                        state.feed.1 = item.cursor;
+                    match next {
+                        _ if state.is_dead(id) => return,
+                        Ok(item) => state.feed_hears(stream, &item),
+                        Err(error) if error.pruned().is_some() => state.feed_is_told(&mut stream),
+                        Err(_) => break,
                     }
                 }
             }

@@ -1,4 +1,4 @@
-//! Random plans: chains, diamonds and fans, with retries, time-outs, conditions, approvals and undo.
+//! Random plans: chains, diamonds and fans, with retries, time-outs, conditions, approvals, undo and releases.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use serde_json::json;
 use super::work::{Behaviour, WORK};
 use crate::{
     error::Result,
-    model::{Condition, CrashPolicy, Plan, PlanBuilder, RetryPolicy, Role, StepBuilder, StopPolicy},
+    model::{Condition, CrashPolicy, Plan, PlanBuilder, PlannedRelease, RetryPolicy, Role, StepBuilder, StopPolicy},
     testing::Rng,
 };
 
@@ -26,6 +26,9 @@ pub(super) fn random(rng: &mut Rng) -> Result<Plan> {
     }
     if rng.once_in(3) {
         plan = plan.max_parallel(u32::try_from(rng.between(1, 3)).unwrap_or(1));
+    }
+    if !rng.once_in(3) {
+        plan = plan.release(PlannedRelease { config: json!({}), leaves_running: !rng.once_in(3) });
     }
     plan.build()
 }

@@ -102,6 +102,7 @@ impl FaultPlan for Weather {
 
     fn took_effect(&self, call: &Call) {
         let mut state = self.outside.state();
+        state.look_at_the_store(call.method);
         let dying = state.processes.get_mut(&self.process).and_then(|health| health.dying.take());
         let is_heard = dying.is_none_or(|point| point == CrashPoint::AfterNotify);
         if call.writes && is_heard {
@@ -139,7 +140,7 @@ impl Process {
             poll: Duration::from_millis(rng.between(30, 300)),
             cancel_grace: Duration::from_millis(200),
             shutdown_grace: Duration::from_millis(rng.between(0, 400)),
-            prune_every: None,
+            prune_every: Some(Duration::from_millis(rng.between(100, 1000))),
             ..WorkerOptions::default()
         };
         let weather = Weather { outside: Arc::clone(outside), process: id };

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use futures_util::FutureExt;
 use serde_json::Value;
 
 use super::{
+    archive::{Filed, at_once},
     outside::{Body, BodyEnd, State},
     world::World,
 };
@@ -19,20 +19,22 @@ use crate::{
 impl World {
     /// What is wrong, and how many runs there were. Adds the record to the trace.
     pub(super) fn verdict(&self) -> (Vec<String>, usize) {
-        let evidence = match Evidence::read(&self.store).now_or_never() {
-            Some(Ok(evidence)) => evidence,
-            _ => return (vec!["the store cannot be read".to_owned()], 0),
-        };
         let mut state = self.outside.state();
+        let kept = match at_once(Evidence::read(&self.store)).and_then(|kept| Ok((state.archive.compare(&kept)?, kept))) {
+            Ok((differences, kept)) => [differences, kept.faults()].concat(),
+            Err(error) => return (vec![crate::error::report(&error)], 0),
+        };
+        let evidence = state.archive.evidence();
         for event in &evidence.feed {
             let line = line_of(event);
             state.trace.push(line);
         }
         let records: BTreeMap<RunId, &Record> = evidence.records.iter().map(|record| (record.run.id, record)).collect();
         let mut faults = std::mem::take(&mut state.faults);
+        faults.extend(kept);
         faults.extend(evidence.faults());
         faults.extend(left_over(&records));
-        faults.extend(state.misheard(&records));
+        faults.extend(state.unheard());
         faults.extend(state.misanswered(&records));
         faults.extend(state.needless(&records));
         faults.extend(state.astray(&records));
@@ -47,29 +49,19 @@ fn left_over(records: &BTreeMap<RunId, &Record>) -> Vec<String> {
 }
 
 impl State {
-    /// Streams that differ from what was written.
-    fn misheard(&self, records: &BTreeMap<RunId, &Record>) -> Vec<String> {
-        let mut faults = Vec::new();
-        for (run, heard) in &self.heard {
-            if records.get(run).is_none_or(|record| record.events != *heard) {
-                let seqs: Vec<_> = heard.iter().map(|event| event.seq).collect();
-                faults.push(format!("{run}: its follower heard {seqs:?}"));
-            }
-        }
-        let written = records.values().flat_map(|record| record.events.iter().map(|event| (event.run_id, event.seq)));
-        faults.extend(written.filter(|event| !self.feed.0.contains(event)).map(|(run, seq)| format!("{run} at {seq}: missed by the feed")));
-        faults
-    }
-
     /// Answers that the record does not bear out: done and not there, or refused and there.
     fn misanswered(&self, records: &BTreeMap<RunId, &Record>) -> Vec<String> {
         let mut faults = Vec::new();
         for asking in &self.askings {
-            let tagged = |record: &&&Record| record.run.context.get("tag").and_then(Value::as_str) == Some(&asking.tag);
-            let runs: Vec<_> = records.values().filter(tagged).map(|record| record.run.id).collect();
+            let tagged = |filed: &&Filed| filed.record.run.context.get("tag").and_then(Value::as_str) == Some(&asking.tag);
+            let made: Vec<_> = self.archive.all().filter(tagged).collect();
+            let runs: Vec<_> = made.iter().map(|filed| filed.record.run.id).collect();
+            // A key is good for another run once the one that it made is forgotten.
+            let is_forgotten = |pair: &[&Filed]| asking.is_keyed && pair[0].forgotten.is_some_and(|at| at <= pair[1].begun);
+            let is_one = made.windows(2).all(is_forgotten);
             let is_true = match asking.answer {
-                Some(Ok(run)) => runs == [run],
-                Some(Err(ErrorKind::OutcomeUnknown)) | None => runs.len() <= 1,
+                Some(Ok(run)) => is_one && runs.contains(&run),
+                Some(Err(ErrorKind::OutcomeUnknown)) | None => is_one,
                 Some(Err(_)) => runs.is_empty(),
             };
             if !is_true {

@@ -2,9 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use futures_util::FutureExt;
-
 use super::{
+    archive::at_once,
     outside::{Asking, Outside, ProcessId},
     people::{self, Wish},
     plans,
@@ -14,9 +13,9 @@ use crate::{
     Eyrie, ManualClock, Timestamp,
     clock::later,
     error::{Error, ErrorKind, Result},
-    id::{DeploymentId, RunId},
+    id::DeploymentId,
     memory::MemoryStore,
-    model::{NewDeployment, NewGroup, NewProject, Plan, Principal, Run, RunState},
+    model::{EventCursor, NewDeployment, NewGroup, NewProject, Plan, Principal, RetentionPolicy, Run, RunKind, RunState, Settings},
     store::{PageRequest, RunFilter, RunStore},
     testing::Rng,
 };
@@ -46,15 +45,9 @@ struct Pause {
 pub(super) struct Wanted {
     at: Duration,
     pub(super) deployment: DeploymentId,
+    pub(super) kind: RunKind,
     pub(super) plan: Plan,
     pub(super) not_before: Option<Timestamp>,
-}
-
-/// A run with a follower.
-#[derive(Debug)]
-struct Followed {
-    run: RunId,
-    process: Option<ProcessId>,
 }
 
 #[derive(Debug)]
@@ -66,7 +59,8 @@ pub(super) struct World {
     pub(super) places: Vec<Place>,
     next_process: ProcessId,
     wanted: Vec<Wanted>,
-    followed: Vec<Followed>,
+    /// In which process each of those is who follow a run.
+    followers: Vec<Option<ProcessId>>,
     feed_follower: Option<ProcessId>,
     /// When things cease to fail.
     calm_at: Duration,
@@ -79,13 +73,18 @@ impl World {
         let mut rng = Rng::new(seed);
         let clock = ManualClock::new(Timestamp::UNIX_EPOCH);
         let store = MemoryStore::with_clock(Arc::new(clock.clone()));
-        let outside = Arc::new(Outside::new(store.clone(), rng.fork()));
+        let outside = Arc::new(Outside::new(store.clone(), clock.clone(), rng.fork()));
         {
             let mut state = outside.state();
             state.fault_rate = *rng.pick(&[0, 0, 200, 50, 15]).unwrap_or(&0);
             state.latency = *rng.pick(&[0, 1, 5, 30]).unwrap_or(&0);
         }
-        let deployments = paused_runtime()?.block_on(prepare(store.clone(), clock.clone(), rng.between(1, 5)))?;
+        // In most worlds little is kept of what has ended.
+        let prunes = !rng.once_in(4);
+        let policies: Vec<_> = (0..rng.between(1, 5)).map(|_| (prunes && !rng.once_in(4)).then(|| short(&mut rng))).collect();
+        let deployments = paused_runtime()?.block_on(prepare(store.clone(), clock.clone(), &policies))?;
+        outside.state().archive.policies =
+            deployments.iter().zip(policies).filter_map(|(deployment, policy)| Some((*deployment, policy?))).collect();
         let calm_at = Duration::from_millis(rng.between(3000, 9000));
         let mut wanted = Vec::new();
         for _ in 0..rng.between(2, 10) {
@@ -93,11 +92,24 @@ impl World {
             let deployment = *rng.pick(&deployments).ok_or_else(|| Error::not_found("deployment"))?;
             let ahead = Duration::from_millis(rng.between(0, 4000));
             let not_before = rng.once_in(5).then(|| later(Timestamp::UNIX_EPOCH, at + ahead));
-            wanted.push(Wanted { at, deployment, plan: plans::random(&mut rng)?, not_before });
+            let kind = if rng.once_in(3) { *rng.pick(RunKind::ALL).unwrap_or(&RunKind::Stop) } else { RunKind::Deploy };
+            wanted.push(Wanted { at, deployment, kind, plan: plans::random(&mut rng)?, not_before });
         }
         let places = (0..rng.between(1, 4)).map(|_| Place::default()).collect();
         let rarity = rng.between(8, 60);
-        Ok(Self { rng, outside, store, clock, places, next_process: 1, wanted, followed: Vec::new(), feed_follower: None, calm_at, rarity })
+        Ok(Self {
+            rng,
+            outside,
+            store,
+            clock,
+            places,
+            next_process: 1,
+            wanted,
+            followers: Vec::new(),
+            feed_follower: None,
+            calm_at,
+            rarity,
+        })
     }
 
     /// What happened.
@@ -208,20 +220,27 @@ impl World {
         }
         let known: Vec<_> = self.outside.state().askings.iter().filter_map(|asking| asking.answer?.ok()).collect();
         for run in known {
-            if !self.followed.iter().any(|followed| followed.run == run) {
-                self.followed.push(Followed { run, process: None });
+            let mut state = self.outside.state();
+            if !state.followers.iter().any(|follower| follower.run == run) {
+                state.add_follower(run, 0);
             }
         }
-        for followed in &mut self.followed {
-            let is_alone = followed.process.is_none_or(|process| self.outside.state().is_dead(process));
+        let count = self.outside.state().followers.len();
+        self.followers.resize(count, None);
+        for (place, follower) in self.followers.iter_mut().enumerate() {
+            let is_alone = follower.is_none_or(|process| self.outside.state().is_dead(process));
             if is_alone && let Some(process) = awake(&self.places, &mut self.rng) {
-                followed.process = Some(process.id);
-                people::follow(&self.outside, process, followed.run);
+                *follower = Some(process.id);
+                people::follow(&self.outside, process, place);
             }
         }
         let is_alone = self.feed_follower.is_none_or(|process| self.outside.state().is_dead(process));
         if is_alone && let Some(process) = awake(&self.places, &mut self.rng) {
             self.feed_follower = Some(process.id);
+            if self.rng.once_in(2) {
+                // It has forgotten where it was.
+                self.outside.state().feed.cursor = EventCursor::default();
+            }
             people::follow_all(&self.outside, process);
         }
     }
@@ -268,13 +287,11 @@ impl World {
         let state = self.outside.state();
         let answered =
             |asking: &Asking| asking.answer.is_some() || (!asking.is_keyed && asking.process.is_some_and(|id| state.is_dead(id)));
-        let is_told = |run: &Run| state.heard.get(&run.id).is_none_or(|heard| heard.len() as u64 >= run.last_seq);
-        let events: u64 = runs.iter().map(|run| run.last_seq).sum();
-        let is_over = |run: &Run| run.state.is_terminal();
         Ok(state.askings.len() == self.wanted.len()
             && state.askings.iter().all(answered)
-            && runs.iter().all(|run| is_over(run) && is_told(run))
-            && state.feed.0.len() as u64 >= events)
+            && runs.iter().all(|run| run.state.is_terminal())
+            && state.is_everything_told()
+            && state.archive.overdue()?.is_empty())
     }
 }
 
@@ -320,12 +337,25 @@ pub(super) fn awake<'a>(places: &'a [Place], rng: &mut Rng) -> Option<&'a Proces
 /// All runs.
 pub(super) fn runs(store: &MemoryStore) -> Result<Vec<Run>> {
     let page = PageRequest::first(PageRequest::MAX)?;
-    let read = store.runs(RunFilter::default(), page).now_or_never();
-    Ok(read.ok_or_else(|| Error::new(ErrorKind::Internal, "simulate", "the store in memory did not answer at once"))??.items)
+    Ok(at_once(store.runs(RunFilter::default(), page))?.items)
+}
+
+/// A policy that keeps little.
+fn short(rng: &mut Rng) -> RetentionPolicy {
+    let mut seconds = |most| (!rng.once_in(4)).then(|| Duration::from_secs(rng.below(most)));
+    let (runs, history) = (seconds(4), seconds(3));
+    RetentionPolicy { runs, newest: *rng.pick(&[0, 0, 1, 3]).unwrap_or(&0), history }
+}
+
+/// The settings that say so.
+fn settings(policy: RetentionPolicy) -> Result<Settings> {
+    let seconds = |time: Option<Duration>| time.map(|time| time.as_secs());
+    let settings = Settings::default().with("run_delete_after_seconds", seconds(policy.runs))?;
+    Ok(settings.with("run_keep_newest", policy.newest)?.with("run_history_delete_after_seconds", seconds(policy.history))?)
 }
 
 /// Deployments in two projects.
-async fn prepare(store: MemoryStore, clock: ManualClock, count: u64) -> Result<Vec<DeploymentId>> {
+async fn prepare(store: MemoryStore, clock: ManualClock, policies: &[Option<RetentionPolicy>]) -> Result<Vec<DeploymentId>> {
     let eyrie = Eyrie::builder(Arc::new(store)).without_worker().clock(Arc::new(clock)).start_here().await?;
     let me = eyrie.acting_as(Principal::local_operator());
     let mut groups = Vec::new();
@@ -334,8 +364,12 @@ async fn prepare(store: MemoryStore, clock: ManualClock, count: u64) -> Result<V
         groups.push(me.create_group(project.id, NewGroup::new("group", "embedded")?).await?.id);
     }
     let mut deployments = Vec::new();
-    for (n, group) in (0..count).zip(groups.into_iter().cycle()) {
-        deployments.push(me.create_deployment(group, NewDeployment::new(format!("d{n}"))?).await?.id);
+    for ((n, policy), group) in policies.iter().enumerate().zip(groups.into_iter().cycle()) {
+        let mut new = NewDeployment::new(format!("d{n}"))?;
+        if let Some(policy) = policy {
+            new.settings = settings(*policy)?;
+        }
+        deployments.push(me.create_deployment(group, new).await?.id);
     }
     Ok(deployments)
 }

@@ -65,6 +65,11 @@ impl Seen {
             "SkipUndo",
             "Resume",
             "Cancel",
+            "was trimmed",
+            "was forgotten",
+            "a follower hears that",
+            "hears that the run is gone",
+            "the follower of all runs hears that something is gone",
         ];
         deaths.chain(states).chain(lost).chain(others.map(str::to_owned)).collect()
     }
