@@ -1,9 +1,9 @@
-//! Random plans: the n-th of a seed is always the same.
+//! Random plans, some with conditions on what earlier steps put out: the n-th of a seed is always the same.
 
 use std::time::Duration;
 
 use eyrie_core::{
-    model::{Plan, RetryPolicy, StepBuilder, StopPolicy},
+    model::{Condition, Plan, PlannedRelease, RetryPolicy, StepBuilder, StopPolicy},
     testing::Rng,
 };
 use serde::{Deserialize, Serialize};
@@ -85,11 +85,35 @@ fn plan(rng: &mut Rng, needs: &[Vec<usize>]) -> Plan {
         let mut few = || if rng.once_in(5) { u32::try_from(rng.between(1, 2)).unwrap_or(1) } else { 0 };
         let manners = Manners { fails: few(), undo_fails: few(), broken: broken == Some(n), undo_broken: undo_broken == Some(n) };
         let retry = RetryPolicy::exponential(5, Duration::from_millis(5));
+        let when = condition(rng, needs);
         let shape = |step: StepBuilder| {
             let step = step.needs(needs.iter().map(|need| format!("s{need}"))).parameters(json!(manners)).retry(retry);
-            if *has_undo { step.undo().undo_retry(retry) } else { step }
+            let step = if *has_undo { step.undo().undo_retry(retry) } else { step };
+            match when {
+                Some(condition) => step.when(condition),
+                None => step,
+            }
         };
         plan = plan.step(format!("s{n}"), "work", shape);
     }
+    if !rng.once_in(3) {
+        plan = plan.release(PlannedRelease { config: json!({}), leaves_running: true });
+    }
     plan.build().expect("a valid plan")
+}
+
+/// Sometimes a step has one, on what a step before it put out, which is the number of its attempt; or on what became of it.
+fn condition(rng: &mut Rng, needs: &[usize]) -> Option<Condition> {
+    let need = *rng.pick(needs)?;
+    // The first step stands before all others.
+    let before = format!("s{}", if rng.once_in(3) { 0 } else { need });
+    let (at_once, later) = (Condition::output(&before).less_than(2), Condition::output(&before).greater_than(1));
+    match rng.below(8) {
+        0 => Some(at_once),
+        1 => Some(later),
+        2 => Some(!at_once),
+        3 => Some(Condition::any([Condition::skipped(&before), later])),
+        4 => Some(Condition::all([Condition::succeeded(&before), Condition::output(&before).equals(1)])),
+        _ => None,
+    }
 }

@@ -169,7 +169,7 @@ impl<'a> Bodies<'a> {
         self.latest.insert(of, body);
     }
 
-    /// What a body needs has succeeded; what needs a step that is undone has been undone.
+    /// What a body needs has succeeded or was skipped; what needs a step that is undone has been undone.
     fn check_before(&self, (run, step, is_undo): Of<'a>, say: &mut impl FnMut(String)) {
         let Some(known) = self.runs.get(run) else { return say("is of a run that is not recorded".to_owned()) };
         let Some(place) = known.steps.iter().position(|known| known.name == step) else { return };
@@ -182,7 +182,7 @@ impl<'a> Bodies<'a> {
             }
         } else {
             for need in known.steps[place].needs.iter().map(|need| &known.steps[*need]) {
-                if !is_done(&need.name, false) {
+                if need.state != "skipped" && !is_done(&need.name, false) {
                     say(format!("before {} had ended", need.name));
                 }
             }

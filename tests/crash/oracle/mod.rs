@@ -1,6 +1,7 @@
 //! Reads the database in its own words and holds it against the journal.
 
 mod bodies;
+mod conditions;
 mod record;
 mod run;
 mod said;
@@ -26,6 +27,8 @@ pub struct Found {
     pub by_state: BTreeMap<String, usize>,
     /// Planned steps.
     pub steps: usize,
+    /// Steps that began by their conditions, and that were skipped by them.
+    pub conditions: (usize, usize),
     /// Of all planned steps together.
     pub attempts: i64,
     /// Bodies of undos that began.
@@ -49,8 +52,10 @@ pub struct Found {
 impl fmt::Display for Found {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { kills, runs, by_state, steps, attempts, undos, acknowledged, heard, again, in_flight, unrecorded, takeovers, .. } = self;
+        let (begun, skipped) = self.conditions;
         let states = by_state.iter().map(|(state, runs)| format!("{runs} {state}")).collect::<Vec<_>>().join(", ");
         write!(f, "{kills} killed, {runs} runs ({states}; {acknowledged} acknowledged), {steps} steps in {attempts} attempts, ")?;
+        write!(f, "{begun} begun and {skipped} skipped by conditions, ")?;
         write!(f, "{undos} undos, {heard} events heard, {takeovers} takeovers, ")?;
         write!(f, "{again} executed again ({in_flight} in flight, {unrecorded} ended but unrecorded)")
     }
@@ -75,6 +80,7 @@ pub fn judge(field: &Field, leases: Leases) -> Found {
     for (id, run) in &runs {
         let mut say = |what: String| wrong.push(format!("run {id}: {what}"));
         run::check_run(run, cancels.get(id.as_str()).copied().unwrap_or_default(), &mut say);
+        conditions::check(run, &mut found.conditions, &mut say);
         found.steps += run.steps.len();
         found.attempts += run.steps.iter().map(|step| step.attempt).sum::<i64>();
         found.takeovers += (run.epoch - 1).max(0);

@@ -47,6 +47,8 @@ pub(super) struct Step {
     /// The places of what it needs.
     pub needs: Vec<usize>,
     pub has_undo: bool,
+    pub when: Option<Value>,
+    pub output: Option<Value>,
     pub manners: Manners,
 }
 
@@ -120,7 +122,7 @@ pub(super) fn read(db: &Connection) -> rusqlite::Result<BTreeMap<String, Run>> {
         plans.insert(id(row, 0)?, steps.clone());
         runs.insert(id(row, 0)?, run);
     }
-    let mut select = db.prepare("SELECT run_id, idx, name, state, attempt FROM run_steps WHERE parent IS NULL ORDER BY run_id, idx")?;
+    let mut select = db.prepare("SELECT run_id, idx, name, state, attempt, output FROM run_steps WHERE parent IS NULL ORDER BY run_id, idx")?;
     let mut rows = select.query([])?;
     while let Some(row) = rows.next()? {
         let of = id(row, 0)?;
@@ -136,6 +138,8 @@ pub(super) fn read(db: &Connection) -> rusqlite::Result<BTreeMap<String, Run>> {
             action: planned["action"].as_str().unwrap_or_default().to_owned(),
             needs: planned["needs"].as_array().into_iter().flatten().map(place_of).collect(),
             has_undo: planned.get("undo").is_some(),
+            when: planned.get("when").cloned(),
+            output: row.get::<_, Option<String>>(5)?.map(|json| serde_json::from_str(&json).expect("an output in JSON")),
             manners: serde_json::from_value(planned["parameters"].clone()).unwrap_or_default(),
         });
     }

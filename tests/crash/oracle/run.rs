@@ -117,14 +117,14 @@ fn check_step(run: &Run, step: &Step, say: &mut impl FnMut(String)) {
     }
 }
 
-/// A step begins after all that it needs has succeeded, and is undone after all that needs it has been.
+/// A step begins after all that it needs has succeeded or was skipped, and is undone after all that needs it has been.
 fn check_order(run: &Run, place: usize, say: &mut impl FnMut(String)) {
     let step = &run.steps[place];
     if let Some(first) = run.of(step.index, |state| state == "running").first() {
         for need in &step.needs {
             let need = &run.steps[*need];
-            if run.of(need.index, |state| state == "succeeded").first().is_none_or(|need| need.seq >= first.seq) {
-                say(format!("began before {} had succeeded", need.name));
+            if run.of(need.index, |state| matches!(state, "succeeded" | "skipped")).first().is_none_or(|need| need.seq >= first.seq) {
+                say(format!("began before {} was done", need.name));
             }
         }
     }
@@ -147,7 +147,7 @@ fn check_state(run: &Run, place: usize, say: &mut impl FnMut(String)) {
     let to_undo = step.has_undo && run.began(step);
     let is_held_up = || run.downstream(place).iter().any(|later| run.steps[*later].state == "undo_failed");
     let fits = match (run.state.as_str(), step.state.as_str()) {
-        ("succeeded", state) => state == "succeeded",
+        ("succeeded", state) => matches!(state, "succeeded" | "skipped"),
         ("undone", state) => (state == "undone") == to_undo,
         ("undo_failed", "undo_failed") => step.manners.undo_broken,
         ("undo_failed", state) => (state == "undone") == to_undo || is_held_up(),

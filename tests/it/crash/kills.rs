@@ -27,6 +27,7 @@ fn kill_at_random(what: &str, field: &Field, leases: Leases) {
         String::new()
     });
     assert!(found.kills as u64 >= kills);
+    assert!(found.conditions.0 > 0 && found.conditions.1 > 0, "no condition was true, or none false");
 }
 
 #[test]
