@@ -1,7 +1,7 @@
 //! A platform in a process of its own, which is killed at any moment. Everything that it does or says goes to a journal.
 //!
 //! Arguments are `key=value`: `db` (an address), `journal`, `seed`, `lease` (ms), `max_runs`, `max_pages`, `services` (folder),
-//! `synchronous=normal`, `die` (a moment, such as `after_claim:2`) and `worker=no`; `enqueue` is `loop`, `patient`, `fill`, `hold`,
+//! `prune` (how often, in ms; little is kept then), `synchronous=normal`, `die` (a moment, such as `after_claim:2`) and `worker=no`; `enqueue` is `loop`, `patient`, `fill`, `hold`,
 //! `service` or a number of runs; `drain=yes` ends when nothing is left to do.
 
 use std::{
@@ -17,10 +17,10 @@ use eyrie_core::{
     engine::WorkerOptions,
     error::report,
     id::{DeploymentId, RunId},
-    model::{Principal, RunState},
+    model::{Deployment, DeploymentPatch, Principal, RunState, Settings},
     platform::{RunRequest, StartRun},
     store::{PageRequest, RunFilter},
-    testing::FaultyStore,
+    testing::{FaultyStore, Rng},
 };
 use eyrie_store_sea::{Options, SeaStore, Synchronous};
 use serde_json::{Value, json};
@@ -35,6 +35,9 @@ use crate::world;
 
 /// How many runs may wait before no more are added.
 const QUEUED: u32 = 20;
+
+/// How long all pruning takes at most that is due.
+const PRUNED: Duration = Duration::from_secs(5);
 
 /// The states of a run that somebody still has to do something about.
 const UNFINISHED: [RunState; 5] = [RunState::Queued, RunState::Running, RunState::Waiting, RunState::Cancelling, RunState::Undoing];
@@ -103,14 +106,35 @@ impl Child {
     }
 
     fn follow(&self, run: RunId) {
+        self.follow_as(std::process::id().to_string(), run);
+    }
+
+    /// Follows some runs from their beginning that others have asked for.
+    fn follow_late(&self) {
+        let mut rng = Rng::new(self.seed ^ u64::from(std::process::id()));
+        let acknowledged = self.journal.those("ack-enqueue");
+        for n in 0..4 {
+            if let Some(line) = rng.pick(&acknowledged) {
+                self.follow_as(format!("{} late {n}", std::process::id()), line[2].parse().expect("a run's id"));
+            }
+        }
+    }
+
+    fn follow_as(&self, stream_name: String, run: RunId) {
         let Self { me, journal, .. } = self.clone();
         tokio::spawn(async move {
-            let Ok(mut stream) = me.follow_run(run, 0).await else { return };
+            let mut stream = match me.follow_run(run, 0).await {
+                Ok(stream) => stream,
+                Err(error) if error.kind() == ErrorKind::NotFound => return journal.say(&[&"gone", &stream_name, &run]),
+                Err(_) => return,
+            };
             // A store that fails is asked again: a stream goes on where it was.
             loop {
                 match stream.next().await {
-                    Ok(Some(event)) => journal.say(&[&"heard", &std::process::id(), &event.run_id, &words_of(&event)]),
+                    Ok(Some(event)) => journal.say(&[&"heard", &stream_name, &event.run_id, &words_of(&event)]),
                     Ok(None) => return,
+                    Err(error) if error.kind() == ErrorKind::NotFound => return journal.say(&[&"gone", &stream_name, &run]),
+                    Err(error) if let Some(gone) = error.pruned() => journal.say(&[&"told", &stream_name, &run, &gone.first]),
                     Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
                 }
             }
@@ -231,10 +255,35 @@ fn options(arguments: &Arguments) -> WorkerOptions {
     if let Some(lease) = arguments.number("lease") {
         options.lease = Duration::from_millis(lease);
     }
+    if let Some(every) = arguments.number("prune") {
+        options.prune_every = Some(Duration::from_millis(every));
+    }
     if let Some(runs) = arguments.number("max_runs") {
         options.max_runs = usize::try_from(runs).expect("a small number");
     }
     options
+}
+
+/// What is kept of the n-th deployment's runs, where anything is pruned: nothing, the runs, or the newest of them with all that
+/// happened.
+fn little(n: u64) -> Settings {
+    let (runs, newest, history) = match n % 3 {
+        0 => (json!(0), 0, json!(0)),
+        1 => (Value::Null, 0, json!(0)),
+        _ => (json!(1), 3, Value::Null),
+    };
+    let settings = Settings::default().with("run_delete_after_seconds", runs).expect("a setting");
+    let settings = settings.with("run_keep_newest", newest).expect("a setting");
+    settings.with("run_history_delete_after_seconds", history).expect("a setting")
+}
+
+async fn keep_little(me: &Acting, deployment: &Deployment, n: u64) {
+    if deployment.settings == Settings::default() {
+        let patch = DeploymentPatch { settings: Some(little(n)), ..DeploymentPatch::default() };
+        if let Err(error) = me.update_deployment(deployment.id, deployment.version, patch).await {
+            assert_eq!(error.kind(), ErrorKind::Conflict, "only another process may have said so: {}", report(&error));
+        }
+    }
 }
 
 async fn open(arguments: &Arguments) -> SeaStore {
@@ -274,16 +323,28 @@ async fn work(arguments: &Arguments) {
     let me = eyrie.acting_as(Principal::local_operator());
     let mut deployments = Vec::new();
     for n in 0..plans::DEPLOYMENTS {
-        deployments.push(world::deployment(&me, &format!("d{n}")).await.id);
+        let deployment = world::deployment(&me, &format!("d{n}")).await;
+        if arguments.number("prune").is_some() {
+            keep_little(&me, &deployment, n).await;
+        }
+        deployments.push(deployment.id);
     }
     let child = Child { me, journal, folder, deployments: Arc::new(deployments), seed };
     child.follow_all();
+    if arguments.number("prune").is_some() {
+        child.follow_late();
+    }
     std::fs::write(child.folder.join(format!("ready-{}", std::process::id())), "").expect("the mark is written");
     if let Some(what) = arguments.text("enqueue") {
         child.do_as_told(what).await;
     }
     if arguments.text("drain") == Some("yes") {
         child.drain().await;
+        if arguments.number("prune").is_some() {
+            // Whatever may go by now has time to go.
+            child.journal.say(&[&"drained", &eyrie_core::Timestamp::now().as_microsecond()]);
+            tokio::time::sleep(PRUNED).await;
+        }
         return eyrie.shutdown().await;
     }
     std::future::pending().await

@@ -8,7 +8,8 @@ use serde_json::Value;
 use uuid::Uuid;
 
 /// What the oracle reads.
-const TABLES: [&str; 5] = ["runs", "run_steps", "run_events", "plans", "request_keys"];
+const TABLES: &str = "'runs', 'run_steps', 'run_events', 'plans', 'request_keys', 'forgotten_runs', 'log_chunks', 'deployments', \
+    'deployed_services', 'releases'";
 
 /// Copies the tables of the database at `url` into a new file.
 pub async fn copy_tables(url: &str, file: &Path) {
@@ -17,7 +18,10 @@ pub async fn copy_tables(url: &str, file: &Path) {
     let from = Database::connect(url).await.expect("tables that can be copied");
     let rows =
         async |sql: String| from.query_all_raw(Statement::from_string(DbBackend::Postgres, sql)).await.expect("tables that can be copied");
-    for table in TABLES {
+    let tables =
+        format!("SELECT table_name::text FROM information_schema.tables WHERE table_name IN ({TABLES}) OR table_name LIKE 'gone\\_%'");
+    let tables = rows(tables).await;
+    for table in tables.iter().map(|row| row.try_get_by_index::<String>(0).expect("tables that can be copied")) {
         let about = format!("SELECT column_name::text, data_type::text FROM information_schema.columns WHERE table_name = '{table}'");
         let columns: Vec<(String, String)> = rows(about)
             .await

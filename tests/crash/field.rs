@@ -11,6 +11,7 @@ use std::{
 
 use super::{
     copy::copy_tables,
+    gone,
     journal::Journal,
     process::{Process, wait_until},
 };
@@ -109,6 +110,14 @@ impl Field {
         }
         let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
         rusqlite::Connection::open_with_flags(&self.database, flags).expect("the database opens")
+    }
+
+    /// From now on a copy is kept of what is deleted. The tables must be there.
+    pub fn keep_what_goes(&self) {
+        match &self.server {
+            Some((_, url)) => block_on(gone::keep_on_server(url)),
+            None => gone::keep_in_file(&self.database),
+        }
     }
 
     /// Starts a process with these arguments besides the usual ones.

@@ -10,6 +10,7 @@ pub mod copy;
 pub mod device;
 pub mod drill;
 pub mod field;
+pub mod gone;
 pub mod journal;
 pub mod oracle;
 pub mod plans;

@@ -30,16 +30,37 @@ impl Place {
     const BEFORE: [(&'static str, Self); 2] = [("enqueue", Self("before_enqueue")), ("renew_worker", Self("before_renew"))];
     const AFTER: [(&'static str, Self); 2] = [("enqueue", Self("after_enqueue")), ("renew_worker", Self("after_renew"))];
 
-    /// All places.
+    const PRUNING: [(&'static str, [Self; 2]); 3] = [
+        ("trim_runs", [Self("before_trim"), Self("after_trim")]),
+        ("forget_runs", [Self("before_forget"), Self("after_forget")]),
+        ("sweep", [Self("before_sweep"), Self("after_sweep")]),
+    ];
+
+    /// All places where every process comes.
     pub fn all() -> Vec<Self> {
         let known = CrashPoint::ALL.iter().map(|point| Self::from(*point));
         let around = Self::BEFORE.into_iter().chain(Self::AFTER).map(|(_, place)| place);
         known.chain(around).chain([Self::IN_BODY, Self::IN_UNDO]).collect()
     }
 
+    /// The places on the way of pruning, where only a process comes that does so.
+    pub fn pruning() -> [Self; 6] {
+        let [[a, b], [c, d], [e, f]] = Self::PRUNING.map(|(_, around)| around);
+        [a, b, c, d, e, f]
+    }
+
     /// Its name.
     pub fn name(self) -> &'static str {
         self.0
+    }
+
+    /// The places before a call of the store's method, and after it.
+    fn around(method: &str) -> [Option<Self>; 2] {
+        let find = |places: [(&str, Self); 2]| places.into_iter().find(|(of, _)| *of == method).map(|(_, place)| place);
+        match Self::PRUNING.into_iter().find(|(of, _)| *of == method) {
+            Some((_, [before, after])) => [Some(before), Some(after)],
+            None => [find(Self::BEFORE), find(Self::AFTER)],
+        }
     }
 
     /// How often a process may pass there before it dies there, so that this does not take it long.
@@ -70,7 +91,7 @@ impl FromStr for Moment {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let known = |(name, times): (&str, &str)| {
-            let place = Place::all().into_iter().find(|place| place.name() == name)?;
+            let place = Place::all().into_iter().chain(Place::pruning()).find(|place| place.name() == name)?;
             Some(Self { place, times: times.parse().ok()? })
         };
         text.split_once(':').and_then(known).ok_or_else(|| format!("{text:?} is no moment to die"))
@@ -116,13 +137,13 @@ impl Fate {
 
 impl FaultPlan for Fate {
     fn fault(&self, call: &Call) -> Option<Fault> {
-        let around = Place::BEFORE.into_iter().filter(|(method, _)| *method == call.method).map(|(_, place)| place);
+        let [around, _] = Place::around(call.method);
         call.points_before().map(Place::from).chain(around).for_each(|place| self.pass(place));
         None
     }
 
     fn took_effect(&self, call: &Call) {
-        let around = Place::AFTER.into_iter().filter(|(method, _)| *method == call.method).map(|(_, place)| place);
+        let [_, around] = Place::around(call.method);
         for place in call.points_after().map(Place::from).chain(around) {
             if place == Place::from(CrashPoint::AfterNotify) {
                 // Others hear of what was written while this process goes on.

@@ -120,6 +120,7 @@ fn on_sqlite() -> Vec<Phase> {
     vec![
         Phase { name: "random kills", leases: Leases::Kept, missing: None, drill: kills },
         Phase { name: "deaths at named places", leases: Leases::Kept, missing: None, drill: points },
+        Phase { name: "kills while pruning", leases: Leases::Lost, missing: None, drill: pruning },
         Phase { name: "workers that sleep past their lease", leases: Leases::Lost, missing: None, drill: sleepers },
         Phase { name: "power failure", leases: Leases::Kept, missing: no_cc, drill: power },
     ]
@@ -130,6 +131,7 @@ fn on_postgres() -> Vec<Phase> {
     vec![
         Phase { name: "random kills", leases: Leases::Lost, missing: None, drill: kills },
         Phase { name: "deaths at named places", leases: Leases::Lost, missing: None, drill: points },
+        Phase { name: "kills while pruning", leases: Leases::Lost, missing: None, drill: pruning },
         Phase { name: "broken connections", leases: Leases::Lost, missing: None, drill: connections },
         Phase { name: "a server that restarts", leases: Leases::Lost, missing: None, drill: restarts },
         Phase { name: "workers that sleep past their lease", leases: Leases::Lost, missing: None, drill: sleepers },
@@ -150,6 +152,11 @@ fn kills(field: &Field) -> String {
 fn points(field: &Field) -> String {
     let died = drill::crash_points(field, 1);
     format!("{} places, ", died.len())
+}
+
+fn pruning(field: &Field) -> String {
+    let died = drill::kills_while_pruning(field, 16);
+    format!("{} at places of pruning, ", died.values().sum::<u64>())
 }
 
 fn sleepers(field: &Field) -> String {

@@ -2,6 +2,7 @@
 
 mod bodies;
 mod conditions;
+mod pruned;
 mod record;
 mod run;
 mod said;
@@ -45,6 +46,14 @@ pub struct Found {
     pub unrecorded: usize,
     /// Claims of runs that somebody had held.
     pub takeovers: i64,
+    /// Runs whose events were pruned, and that are there.
+    pub trimmed: usize,
+    /// Runs that were forgotten.
+    pub forgotten: usize,
+    /// How often somebody who followed was told that something is gone.
+    pub told: usize,
+    /// Up to when whatever may go had time to go, in microseconds.
+    pub pruned_until: Option<i64>,
     /// How many runs each process ended.
     pub by_process: BTreeMap<String, usize>,
 }
@@ -56,6 +65,9 @@ impl fmt::Display for Found {
         let states = by_state.iter().map(|(state, runs)| format!("{runs} {state}")).collect::<Vec<_>>().join(", ");
         write!(f, "{kills} killed, {runs} runs ({states}; {acknowledged} acknowledged), {steps} steps in {attempts} attempts, ")?;
         write!(f, "{begun} begun and {skipped} skipped by conditions, ")?;
+        if self.forgotten > 0 {
+            write!(f, "{} trimmed, {} forgotten, {} told of it, ", self.trimmed, self.forgotten, self.told)?;
+        }
         write!(f, "{undos} undos, {heard} events heard, {takeovers} takeovers, ")?;
         write!(f, "{again} executed again ({in_flight} in flight, {unrecorded} ended but unrecorded)")
     }
@@ -88,6 +100,10 @@ pub fn judge(field: &Field, leases: Leases) -> Found {
     }
     found.runs = runs.len();
     check_serial(&runs, &mut wrong);
+    found.pruned_until = lines.iter().rfind(|line| line[0] == "drained").and_then(|line| line[1].parse().ok());
+    if pruned::is_watched(&db) {
+        pruned::check_pruned(&db, &runs, &mut found, &mut wrong);
+    }
     said::check_acknowledged(&db, &lines, &runs, &mut found, &mut wrong);
     said::check_heard(&lines, &runs, &mut found, &mut wrong);
     bodies::check_bodies(&lines, &runs, leases, &mut found, &mut wrong);

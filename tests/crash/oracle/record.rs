@@ -6,7 +6,10 @@ use rusqlite::{Connection, Row};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::super::{journal::words, plans::Manners};
+use super::{
+    super::{journal::words, plans::Manners},
+    pruned::is_watched,
+};
 
 /// One row of the event log.
 #[derive(Debug)]
@@ -22,6 +25,8 @@ pub(super) struct Event {
     pub is_reported: bool,
     pub attempt: Option<i64>,
     pub message: String,
+    /// When it was deleted.
+    pub gone: Option<i64>,
 }
 
 impl Event {
@@ -65,6 +70,8 @@ pub(super) struct Run {
     pub planned: usize,
     pub steps: Vec<Step>,
     pub events: Vec<Event>,
+    /// When it was deleted.
+    pub gone: Option<i64>,
 }
 
 impl Run {
@@ -93,17 +100,26 @@ impl Run {
     }
 }
 
-fn id(row: &Row<'_>, column: usize) -> rusqlite::Result<String> {
+pub(super) fn id(row: &Row<'_>, column: usize) -> rusqlite::Result<String> {
     let bytes: Vec<u8> = row.get(column)?;
     Ok(Uuid::from_slice(&bytes).expect("an id").to_string())
+}
+
+/// The rows of a table, with those that were deleted if a copy was kept; the last column says when.
+fn all(db: &Connection, table: &str, columns: &str) -> String {
+    let kept = format!("SELECT {columns}, NULL AS gone_at FROM {table}");
+    if is_watched(db) { format!("({kept} UNION ALL SELECT {columns}, gone_at FROM gone_{table})") } else { format!("({kept})") }
 }
 
 /// All runs by their ids.
 pub(super) fn read(db: &Connection) -> rusqlite::Result<BTreeMap<String, Run>> {
     let mut runs = BTreeMap::new();
     let mut plans: BTreeMap<String, Vec<Value>> = BTreeMap::new();
-    let mut select =
-        db.prepare("SELECT r.id, r.deployment_id, r.state, r.epoch, r.last_seq, p.json FROM runs r JOIN plans p ON p.hash = r.plan_hash")?;
+    let mut select = db.prepare(&format!(
+        "SELECT r.id, r.deployment_id, r.state, r.epoch, r.last_seq, (SELECT p.json FROM {} p WHERE p.hash = r.plan_hash), r.gone_at FROM {} r",
+        all(db, "plans", "hash, json"),
+        all(db, "runs", "id, deployment_id, state, epoch, last_seq, plan_hash"),
+    ))?;
     let mut rows = select.query([])?;
     while let Some(row) = rows.next()? {
         let plan: Value = serde_json::from_str(&row.get::<_, String>(5)?).expect("a plan in JSON");
@@ -118,11 +134,14 @@ pub(super) fn read(db: &Connection) -> rusqlite::Result<BTreeMap<String, Run>> {
             planned: steps.len(),
             steps: vec![],
             events: vec![],
+            gone: row.get(6)?,
         };
         plans.insert(id(row, 0)?, steps.clone());
         runs.insert(id(row, 0)?, run);
     }
-    let mut select = db.prepare("SELECT run_id, idx, name, state, attempt, output FROM run_steps WHERE parent IS NULL ORDER BY run_id, idx")?;
+    let steps = all(db, "run_steps", "run_id, idx, name, state, attempt, parent, output");
+    let mut select =
+        db.prepare(&format!("SELECT run_id, idx, name, state, attempt, output FROM {steps} WHERE parent IS NULL ORDER BY 1, 2"))?;
     let mut rows = select.query([])?;
     while let Some(row) = rows.next()? {
         let of = id(row, 0)?;
@@ -143,9 +162,8 @@ pub(super) fn read(db: &Connection) -> rusqlite::Result<BTreeMap<String, Run>> {
             manners: serde_json::from_value(planned["parameters"].clone()).unwrap_or_default(),
         });
     }
-    let mut select = db.prepare(
-        "SELECT run_id, position, seq, at, epoch, kind, state, step, name, parent, attempt, message FROM run_events ORDER BY run_id, seq",
-    )?;
+    let columns = "run_id, position, seq, at, epoch, kind, state, step, name, parent, attempt, message";
+    let mut select = db.prepare(&format!("SELECT {columns}, gone_at FROM {} ORDER BY run_id, seq", all(db, "run_events", columns)))?;
     let mut rows = select.query([])?;
     while let Some(row) = rows.next()? {
         let event = Event {
@@ -160,6 +178,7 @@ pub(super) fn read(db: &Connection) -> rusqlite::Result<BTreeMap<String, Run>> {
             is_reported: row.get::<_, Option<i64>>(9)?.is_some(),
             attempt: row.get(10)?,
             message: row.get(11)?,
+            gone: row.get(12)?,
         };
         runs.get_mut(&id(row, 0)?).expect("an event belongs to a run").events.push(event);
     }

@@ -10,7 +10,7 @@ use super::{
     run::{Cancel, is_end},
 };
 
-/// Whatever was acknowledged as queued is there, once.
+/// Whatever was acknowledged as queued is there, or was there; once, but that a key is good again when its run is forgotten.
 pub(super) fn check_acknowledged(
     db: &Connection,
     lines: &[Vec<String>],
@@ -24,14 +24,19 @@ pub(super) fn check_acknowledged(
         if !runs.contains_key(run) {
             wrong.push(format!("run {run} was acknowledged and is not there"));
         }
-        if by_key.insert(key, run).is_some_and(|before| before != run) {
+        let is_forgotten = |before: &str| {
+            let begun = runs.get(run).and_then(|run| run.events.first()).map_or(0, |event| event.at);
+            runs.get(before).and_then(|run| run.gone).is_some_and(|gone| gone <= begun)
+        };
+        if by_key.insert(key, run).is_some_and(|before| before != run && !is_forgotten(before)) {
             wrong.push(format!("key {key} made two runs"));
         }
     }
     found.acknowledged = by_key.len();
     let keys: i64 = db.query_row("SELECT count(*) FROM request_keys", [], |row| row.get(0)).expect("keys can be counted");
-    if usize::try_from(keys).ok() != Some(runs.len()) {
-        wrong.push(format!("{keys} keys made {} runs", runs.len()));
+    let there = runs.values().filter(|run| run.gone.is_none()).count();
+    if usize::try_from(keys).ok() != Some(there) {
+        wrong.push(format!("{keys} keys made {there} runs"));
     }
 }
 
@@ -48,13 +53,34 @@ pub(super) fn cancels(lines: &[Vec<String>]) -> HashMap<&str, Cancel> {
     cancels
 }
 
-/// Whatever a subscriber heard is in the record, word for word; and whoever follows one run hears all of it, once, in order.
+/// Whatever a subscriber heard is in the record, word for word; and whoever follows one run hears all of it, once, in order, but for
+/// what was pruned before, of which it hears where it goes on.
 pub(super) fn check_heard(lines: &[Vec<String>], runs: &BTreeMap<String, Run>, found: &mut Found, wrong: &mut Vec<String>) {
     let recorded: HashMap<&str, Vec<String>> =
         runs.iter().map(|(id, run)| (id.as_str(), run.events.iter().map(Event::words).collect())).collect();
     let known: HashSet<(&str, &str)> = recorded.iter().flat_map(|(id, events)| events.iter().map(|words| (*id, words.as_str()))).collect();
     let mut streams: HashMap<(&str, &str), u64> = HashMap::new();
-    for line in lines.iter().filter(|line| line[0] == "heard") {
+    for line in lines {
+        match line[0].as_str() {
+            "heard" => {}
+            "told" => {
+                let (stream, run, first): (_, _, u64) = (line[1].as_str(), line[2].as_str(), line[3].parse().expect("a number"));
+                found.told += 1;
+                let before = streams.insert((stream, run), first - 1).unwrap_or(0);
+                let is_gone = |event: &Event| event.seq <= before || event.seq >= first || event.gone.is_some();
+                if first <= before + 1 || !runs.get(run).is_some_and(|run| run.events.iter().all(is_gone)) {
+                    wrong.push(format!("{stream} was told that run {run} goes on with {first} after {before}"));
+                }
+                continue;
+            }
+            "gone" => {
+                if runs.get(&line[2]).is_none_or(|run| run.gone.is_none()) {
+                    wrong.push(format!("{} was told that run {} is gone", line[1], line[2]));
+                }
+                continue;
+            }
+            _ => continue,
+        }
         found.heard += 1;
         let (stream, run, said) = (line[1].as_str(), line[2].as_str(), line[3..].join("\t"));
         if !known.contains(&(run, said.as_str())) {

@@ -1,7 +1,7 @@
 //! Killed at random moments and at named places: nothing acknowledged is lost, nothing is recorded twice.
 
 use eyrie_tests::crash::{
-    drill::{crash_points, random_kills},
+    drill::{crash_points, kills_while_pruning, random_kills},
     field::Field,
     oracle::Leases,
     points::Place,
@@ -47,4 +47,24 @@ fn die_everywhere(what: &str, field: &Field, leases: Leases) {
         assert!(died.len() == Place::all().len() && died.values().all(|times| *times == rounds), "{died:?}");
         format!("{rounds} at each of {} places, ", died.len())
     });
+}
+
+#[test]
+fn kills_while_pruning_lose_nothing_that_is_kept() {
+    prune_and_kill("kills while pruning on sqlite", &field(seed()));
+}
+
+#[test]
+fn kills_while_pruning_lose_nothing_that_is_kept_on_a_server() {
+    prune_and_kill("kills while pruning on postgres", &field_on_server(seed()));
+}
+
+fn prune_and_kill(what: &str, field: &Field) {
+    let kills = setting("EYRIE_TEST_PRUNING_KILLS").unwrap_or(24);
+    let found = drill(what, field, Leases::Lost, |field| {
+        let died = kills_while_pruning(field, kills);
+        assert!(kills < 12 || died.len() == Place::pruning().len(), "{died:?}");
+        format!("{} at places of pruning, ", died.values().sum::<u64>())
+    });
+    assert!(found.trimmed > 0 && found.forgotten > 0 && found.told > 0, "nothing was pruned, or nobody heard of it");
 }
