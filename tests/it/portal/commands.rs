@@ -5,8 +5,12 @@ use std::{fs, time::Duration};
 use eyrie_core::{
     deployment_type::service::SCRIPT_ACTION,
     model::{Plan, Role, StopPolicy},
+    store::RetentionStore,
 };
-use eyrie_tests::{scripts::wait_until, world::deployment};
+use eyrie_tests::{
+    scripts::wait_until,
+    world::{deployment, open},
+};
 use serde_json::json;
 
 use super::{Client, Field, HELLO, Said, said};
@@ -100,6 +104,32 @@ async fn commands_reach_the_store_file_of_a_running_server() {
     assert_eq!(ann.get(&format!("runs/{long}")).await.1["state"], "cancelled");
     field.eyrie(&["cancel", &long]).has(2, &["cancelled"]);
     field.eyrie(&["logs", "nonsense"]).has(2, &["eyrie: "]);
+    server.stop();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_follows_late_hears_what_is_no_longer_kept() {
+    let field = Field::new();
+    field.write("hello", json!({}), HELLO);
+    let (server, ann) = field.serve().await;
+    let arguments = ["deploy", "hello", "--follow", "--idempotency-key", "k"];
+    let deploy = || [remote(&field, &ann, &arguments), field.eyrie(&arguments)];
+    let first = deploy();
+    for said in &first {
+        said.has(0, &["Greet: succeeded", "run succeeded"]);
+        assert!(!said.out.contains("no longer kept"), "{said:?}");
+    }
+    let look = field.look().await;
+    let hello = look.service_deployment(&"hello".parse().unwrap()).await.unwrap().id;
+    assert_eq!(open(&field.file("eyrie.db")).await.trim_runs(hello, Duration::ZERO, 500).await.unwrap().runs, 2);
+    for (said, first) in deploy().iter().zip(&first) {
+        let run = run_of(said);
+        assert_eq!(run, run_of(first), "the key is that of the run");
+        let last = look.run(run.parse().unwrap()).await.unwrap().run.last_seq;
+        let told = format!("what happened before event {last} is no longer kept");
+        said.has(0, &[&told, "run succeeded"]);
+        assert_eq!((said.out.matches("no longer kept").count(), said.out.contains("Greet")), (1, false), "{said:?}");
+    }
     server.stop();
 }
 

@@ -99,7 +99,9 @@ impl EventLines {
             }
             if let Some(event) = self.buffered()? {
                 self.failures = 0;
-                self.seen = event["seq"].as_u64().unwrap_or(self.seen);
+                // It goes on behind what is no longer kept.
+                let seq = event["seq"].as_u64().or_else(|| Some(event["first"].as_u64()?.saturating_sub(1)));
+                self.seen = seq.unwrap_or(self.seen);
                 self.ended = event["type"] == "run" && is_final(event["state"].as_str().unwrap_or_default());
                 return Ok(Some(event));
             }
@@ -159,4 +161,47 @@ impl EventLines {
 /// Whether that is the word of a state in which a run has ended.
 pub(super) fn is_final(state: &str) -> bool {
     state.parse::<eyrie_core::model::RunState>().is_ok_and(eyrie_core::model::RunState::is_terminal)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
+
+    use super::*;
+
+    /// Answers one request with these events and closes the connection; answers with behind which event it was asked.
+    async fn serve(listener: &TcpListener, events: &str) -> String {
+        let (mut connection, _) = listener.accept().await.unwrap();
+        let mut request = String::new();
+        while !request.contains("\r\n\r\n") {
+            let mut piece = [0; 1024];
+            let read = connection.read(&mut piece).await.unwrap();
+            request.push_str(std::str::from_utf8(&piece[..read]).unwrap());
+        }
+        let answer = format!("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n{events}");
+        connection.write_all(answer.as_bytes()).await.unwrap();
+        let asked = request.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("last-event-id: ").map(str::to_owned));
+        asked.unwrap()
+    }
+
+    /// It asked again from where it had been, and heard once more of what is no longer kept.
+    #[tokio::test]
+    async fn a_broken_connection_goes_on_behind_what_is_gone() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        let remote = Remote { client: Client::builder().no_proxy().build().unwrap(), base, token: String::new() };
+        let mut events = remote.events(RunId::new(), 0);
+        let server = tokio::spawn(async move {
+            let pruned = "event: pruned\nid: 6\ndata: {\"type\":\"pruned\",\"first\":7}\n\n";
+            let first = serve(&listener, pruned).await;
+            (first, serve(&listener, "id: 7\ndata: {\"type\":\"run\",\"seq\":7,\"state\":\"succeeded\"}\n\n").await)
+        });
+        assert_eq!(events.next().await.unwrap().unwrap()["first"], 7);
+        assert_eq!(events.next().await.unwrap().unwrap()["seq"], 7);
+        assert_eq!(server.await.unwrap(), ("0".to_owned(), "6".to_owned()));
+    }
 }
