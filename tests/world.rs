@@ -5,12 +5,12 @@ use std::{path::Path, sync::Arc, time::Duration};
 use eyrie_core::{
     Acting, Eyrie, EyrieBuilder,
     engine::WorkerOptions,
-    id::{RunId, UserId},
+    id::{RunId, UserId, WorkerId},
     memory::MemoryStore,
     model::{Deployment, NewDeployment, NewGroup, NewProject, Plan, Principal, Role, RunEvent, RunState, StepState, User},
     name::Origin,
     platform::{NewUser, RunView},
-    store::Store,
+    store::{Fence, Store},
 };
 use eyrie_store_sea::SeaStore;
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection, Statement, TryGetable};
@@ -88,6 +88,16 @@ impl Ground {
         let numbers = self.column(query).await;
         assert_eq!(numbers.len(), 1, "{query}");
         numbers[0]
+    }
+
+    /// Claims the run, the only one that can be, as a worker that never renews its lease of 200 ms. Answers with the fence of what that
+    /// worker may record before it is over.
+    pub async fn claim_and_die(&self, run: RunId) -> Fence {
+        let worker = WorkerId::new();
+        self.store.register_worker(worker, Duration::from_millis(200)).await.expect("a lease");
+        let claims = self.store.claim(worker, 10).await.expect("the store answers");
+        assert_eq!(claims.iter().map(|claim| claim.run.id).collect::<Vec<_>>(), [run]);
+        Fence { worker, epoch: claims[0].run.epoch }
     }
 
     /// The same data as another process would see it.

@@ -4,9 +4,9 @@ use std::{sync::atomic::Ordering, time::Duration};
 
 use eyrie_core::{
     ErrorKind,
-    id::{RunId, WorkerId},
+    id::RunId,
     model::{Condition, Plan, PlanBuilder, Role, RunEventBody, RunState, StepIndex, StepState, StopPolicy},
-    store::{Change, Command, Fence, Settle, Settlement, Skip},
+    store::{Change, Command, Settle, Settlement, Skip},
 };
 use eyrie_tests::world::{Ground, Kind, World, quick, states};
 use serde_json::json;
@@ -117,15 +117,11 @@ async fn the_last_step_may_be_skipped(kind: Kind) {
     assert_eq!(after.run.state, RunState::Succeeded, "the deployment is free");
 }
 
-/// Claims the run as a worker that records this, and then never renews its lease.
-async fn claim_and_die(ground: &Ground, run: RunId, change: impl FnOnce(Settle) -> Change) {
-    let worker = WorkerId::new();
-    ground.store.register_worker(worker, Duration::from_millis(200)).await.unwrap();
-    let claim = ground.store.claim(worker, 10).await.unwrap().remove(0);
-    assert_eq!(claim.run.id, run);
+/// Claims the run as a worker that records this, and dies.
+async fn record_and_die(ground: &Ground, run: RunId, change: impl FnOnce(Settle) -> Change) {
+    let fence = ground.claim_and_die(run).await;
     let how = Settlement::Succeeded { output: Some(json!({ "errors": 0 })) };
     let settle = Settle { step: StepIndex::new(0), attempt: 1, how, message: String::new() };
-    let fence = Fence { worker, epoch: claim.run.epoch };
     ground.store.record(&[Command::fenced(run, fence, change(settle))]).await.unwrap().remove(0).unwrap();
 }
 
@@ -135,7 +131,7 @@ async fn a_takeover_goes_on_behind_what_was_skipped(kind: Kind) {
     let plan = test_fix_ship(0).build().unwrap();
     let run = idle.start(plan.clone()).await;
     let skip = Skip { step: StepIndex::new(1), message: "by the dead worker".to_owned() };
-    claim_and_die(&ground, run, |settle| Change::Advance {
+    record_and_die(&ground, run, |settle| Change::Advance {
         settle: vec![settle],
         skip: vec![skip],
         start: vec![plan.start(StepIndex::new(2))],
@@ -153,7 +149,7 @@ async fn a_takeover_skips_what_the_dead_worker_did_not(kind: Kind) {
     let ground = Ground::new(kind).await;
     let idle = World::without_worker(&ground).await;
     let run = idle.start(test_fix_ship(0).build().unwrap()).await;
-    claim_and_die(&ground, run, |settle| Change::Advance { settle: vec![settle], skip: vec![], start: vec![], end: None }).await;
+    record_and_die(&ground, run, |settle| Change::Advance { settle: vec![settle], skip: vec![], start: vec![], end: None }).await;
     let world = World::on(&ground.another().await, quick()).await;
     let view = world.end_of(run).await;
     assert_eq!((view.run.state, view.run.epoch, states(&view)), (RunState::Succeeded, 2, vec![Succeeded, Skipped, Succeeded]));

@@ -23,17 +23,6 @@ on_every_store! {
     shutdown_interrupts_what_does_not_end;
 }
 
-/// Claims the run as a worker that then never renews its lease.
-async fn claim_and_die(ground: &Ground, world: &World, plan: Plan) -> eyrie_core::id::RunId {
-    let run = world.start(plan).await;
-    let worker = WorkerId::new();
-    ground.store.register_worker(worker, Duration::from_millis(200)).await.unwrap();
-    let claims = ground.store.claim(worker, 10).await.unwrap();
-    assert_eq!(claims.len(), 1);
-    assert_eq!(claims[0].run.id, run);
-    run
-}
-
 fn two(policy: CrashPolicy) -> Plan {
     Plan::builder().step("a", "gate", |s| s.on_crash(policy)).step("b", "sum", |s| s.needs(["a"]).parameters(json!(["a"]))).build().unwrap()
 }
@@ -41,7 +30,8 @@ fn two(policy: CrashPolicy) -> Plan {
 async fn a_dead_workers_run_is_taken_over_and_rerun(kind: Kind) {
     let ground = Ground::new(kind).await;
     let idle = World::without_worker(&ground).await;
-    let run = claim_and_die(&ground, &idle, two(CrashPolicy::Rerun)).await;
+    let run = idle.start(two(CrashPolicy::Rerun)).await;
+    ground.claim_and_die(run).await;
     let world = World::on(&ground, quick()).await;
     world.gate.permits.add_permits(1);
     let view = world.end_of(run).await;
@@ -52,7 +42,8 @@ async fn a_dead_workers_run_is_taken_over_and_rerun(kind: Kind) {
 async fn a_probe_finds_that_it_happened(kind: Kind) {
     let ground = Ground::new(kind).await;
     let idle = World::without_worker(&ground).await;
-    let run = claim_and_die(&ground, &idle, two(CrashPolicy::Probe)).await;
+    let run = idle.start(two(CrashPolicy::Probe)).await;
+    ground.claim_and_die(run).await;
     let world = World::on(&ground, quick()).await;
     let view = world.end_of(run).await;
     assert_eq!(view.run.state, RunState::Succeeded);
@@ -62,7 +53,8 @@ async fn a_probe_finds_that_it_happened(kind: Kind) {
 async fn needs_operator_parks_and_resume_goes_on(kind: Kind) {
     let ground = Ground::new(kind).await;
     let idle = World::without_worker(&ground).await;
-    let run = claim_and_die(&ground, &idle, two(CrashPolicy::NeedsOperator)).await;
+    let run = idle.start(two(CrashPolicy::NeedsOperator)).await;
+    ground.claim_and_die(run).await;
     let world = World::on(&ground, quick()).await;
     let view = world.until(run, RunState::Parked).await;
     assert!(view.run.message.contains("resume or cancel"), "{}", view.run.message);

@@ -5,7 +5,6 @@ use std::time::Duration;
 use eyrie_core::{
     ErrorKind,
     engine::WorkerOptions,
-    id::WorkerId,
     model::{CrashPolicy, Plan, PlanBuilder, RetryPolicy, RunState, StepIndex, StepState, StopPolicy},
 };
 use eyrie_tests::world::{Ground, Kind, World, quick, states};
@@ -234,19 +233,11 @@ async fn a_dead_workers_undo_is_taken_over(kind: Kind) {
     assert_eq!(view.steps.iter().map(|step| step.attempt).collect::<Vec<_>>(), [2, 3, 2]);
 }
 
-/// Claims the run as a worker that then never renews its lease.
-async fn claim_and_die(ground: &Ground, world: &World, plan: Plan) -> eyrie_core::id::RunId {
-    let run = world.start(plan).await;
-    let worker = WorkerId::new();
-    ground.store.register_worker(worker, Duration::from_millis(200)).await.unwrap();
-    assert_eq!(ground.store.claim(worker, 10).await.unwrap()[0].run.id, run);
-    run
-}
-
 async fn a_dead_workers_step_is_undone_as_unknown(kind: Kind) {
     let ground = Ground::new(kind).await;
     let idle = World::without_worker(&ground).await;
-    let run = claim_and_die(&ground, &idle, three([plain(), plain(), plain()]).build().unwrap()).await;
+    let run = idle.start(three([plain(), plain(), plain()]).build().unwrap()).await;
+    ground.claim_and_die(run).await;
     idle.me.cancel_run(run, "never mind").await.unwrap();
     let world = World::on(&ground, quick()).await;
     let view = world.end_of(run).await;
@@ -260,7 +251,8 @@ async fn nothing_is_undone_before_an_operator_looked(kind: Kind) {
     let idle = World::without_worker(&ground).await;
     let plan =
         Plan::builder().step("a", "ledger", |s| s.undo().on_crash(CrashPolicy::NeedsOperator)).on_cancel(StopPolicy::Undo).build().unwrap();
-    let run = claim_and_die(&ground, &idle, plan).await;
+    let run = idle.start(plan).await;
+    ground.claim_and_die(run).await;
     idle.me.cancel_run(run, "never mind").await.unwrap();
     let world = World::on(&ground, quick()).await;
     let view = world.until(run, RunState::Parked).await;
@@ -292,7 +284,8 @@ async fn a_parked_run_is_undone_when_cancelled(kind: Kind) {
     let idle = World::without_worker(&ground).await;
     let plan =
         Plan::builder().step("a", "ledger", |s| s.undo().on_crash(CrashPolicy::NeedsOperator)).on_cancel(StopPolicy::Undo).build().unwrap();
-    let run = claim_and_die(&ground, &idle, plan).await;
+    let run = idle.start(plan).await;
+    ground.claim_and_die(run).await;
     let world = World::on(&ground, quick()).await;
     let view = world.until(run, RunState::Parked).await;
     assert_eq!(states(&view), [StepState::Pending]);
