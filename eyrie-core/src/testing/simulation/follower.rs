@@ -20,7 +20,7 @@ pub(super) struct Follower {
     pub(super) gave_up: bool,
 }
 
-/// Somebody who follows all runs.
+/// Somebody who follows all runs, in one process after the other.
 #[derive(Debug, Default)]
 pub(super) struct FeedFollower {
     pub(super) heard: BTreeSet<(RunId, u64)>,
@@ -32,6 +32,8 @@ pub(super) struct FeedFollower {
 /// One stream of the feed.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct FeedStream {
+    /// Whose it is.
+    place: usize,
     /// How often the floor had risen when it began.
     rises: usize,
     /// How often it has said that something is gone.
@@ -84,13 +86,17 @@ impl State {
         }
     }
 
-    pub(super) fn begin_feed(&self) -> FeedStream {
-        FeedStream { rises: self.archive.rises, told: 0, owes: self.feed.cursor < self.archive.floor() }
+    /// The follower of all runs at that place goes on from where it is.
+    pub(super) fn begin_feed(&self, place: usize) -> (EventCursor, FeedStream) {
+        let cursor = self.feeds.get(place).map_or_else(EventCursor::default, |feed| feed.cursor);
+        (cursor, FeedStream { place, rises: self.archive.rises, told: 0, owes: cursor < self.archive.floor() })
     }
 
     pub(super) fn feed_hears(&mut self, stream: FeedStream, item: &FeedItem) {
-        self.feed.heard.insert((item.event.run_id, item.event.seq));
-        self.feed.cursor = item.cursor;
+        if let Some(feed) = self.feeds.get_mut(stream.place) {
+            feed.heard.insert((item.event.run_id, item.event.seq));
+            feed.cursor = item.cursor;
+        }
         if stream.owes {
             self.fault("the follower of all runs was not told that something is gone".to_owned());
         }
@@ -101,9 +107,10 @@ impl State {
         stream.told += 1;
         stream.owes = false;
         let rises = self.archive.rises;
-        self.feed.told = Some(rises);
         self.say("the follower of all runs hears that something is gone");
-        if self.archive.floor() <= self.feed.cursor {
+        let Some(feed) = self.feeds.get_mut(stream.place) else { return };
+        feed.told = Some(rises);
+        if self.archive.floor() <= feed.cursor {
             self.fault("the follower of all runs was told that something is gone that it had heard".to_owned());
         }
         if stream.told > rises - stream.rises + 1 {
@@ -117,16 +124,16 @@ impl State {
             Some(filed) => follower.seq >= filed.last_seq() || (filed.forgotten.is_some() && follower.gave_up),
             None => false,
         };
-        self.followers.iter().all(is_told) && self.missed_by_the_feed().next().is_none()
+        self.followers.iter().all(is_told) && self.feeds.iter().all(|feed| self.missed_by(feed).next().is_none())
     }
 
-    /// Events that are kept, or went without a word, and were not heard by the follower of all runs.
-    fn missed_by_the_feed(&self) -> impl Iterator<Item = (RunId, u64)> {
+    /// Events that are kept, or went without a word, and were not heard by this follower of all runs.
+    fn missed_by(&self, feed: &FeedFollower) -> impl Iterator<Item = (RunId, u64)> {
         let events = self.archive.all().flat_map(|filed| filed.record.events.iter().map(move |event| (filed, event)));
         events.filter_map(|(filed, event)| {
-            let was_told = filed.went(event.seq).is_some_and(|rises| self.feed.told.is_some_and(|told| told >= rises));
+            let was_told = filed.went(event.seq).is_some_and(|rises| feed.told.is_some_and(|told| told >= rises));
             let key = (event.run_id, event.seq);
-            (!was_told && !self.feed.heard.contains(&key)).then_some(key)
+            (!was_told && !feed.heard.contains(&key)).then_some(key)
         })
     }
 
@@ -139,7 +146,8 @@ impl State {
                 faults.push(format!("{run}: a follower heard up to {seq} of {last}"));
             }
         }
-        faults.extend(self.missed_by_the_feed().map(|(run, seq)| format!("{run} at {seq}: missed by the feed")));
+        let missed = self.feeds.iter().flat_map(|feed| self.missed_by(feed));
+        faults.extend(missed.map(|(run, seq)| format!("{run} at {seq}: missed by the feed")));
         faults
     }
 }

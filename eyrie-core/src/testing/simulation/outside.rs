@@ -51,8 +51,8 @@ pub(super) struct State {
     pub(super) askings: Vec<Asking>,
     /// Those who follow a run.
     pub(super) followers: Vec<Follower>,
-    /// Whoever follows all runs.
-    pub(super) feed: FeedFollower,
+    /// Those who follow all runs.
+    pub(super) feeds: Vec<FeedFollower>,
     /// What was written.
     pub(super) archive: Archive,
     pub(super) trace: Vec<String>,
@@ -143,7 +143,7 @@ impl Outside {
             acts: Vec::new(),
             askings: Vec::new(),
             followers: Vec::new(),
-            feed: FeedFollower::default(),
+            feeds: vec![FeedFollower::default()],
             archive: Archive::new(store.clone(), clock),
             trace: Vec::new(),
             faults: Vec::new(),

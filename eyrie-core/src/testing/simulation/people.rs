@@ -101,15 +101,12 @@ async fn listen(outside: &Outside, me: &Acting, (id, place): (ProcessId, usize),
     }
 }
 
-/// Follows all runs from where their follower left off.
-pub(super) fn follow_all(outside: &Arc<Outside>, process: &Process) {
+/// Goes on as that follower of all runs, from where it left off.
+pub(super) fn follow_all(outside: &Arc<Outside>, process: &Process, place: usize) {
     let (outside, me, id) = (Arc::clone(outside), me(process), process.id);
     process.spawn(async move {
         loop {
-            let (cursor, mut stream) = {
-                let state = outside.state();
-                (state.feed.cursor, state.begin_feed())
-            };
+            let (cursor, mut stream) = outside.state().begin_feed(place);
             if let Ok(mut items) = me.follow_runs(Some(cursor)).await {
                 loop {
                     let next = items.next().await;

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::{
     archive::at_once,
+    follower::FeedFollower,
     outside::{Asking, Outside, ProcessId},
     people::{self, Wish},
     plans,
@@ -24,6 +25,9 @@ use crate::{
 const MOST_AT_ONCE: u64 = 40;
 /// How long everything may take to come to its end once nothing fails any more.
 const PATIENCE: Duration = Duration::from_secs(120);
+
+/// How long those who followed anew might still hear something that they must not.
+const AFTERWARDS: Duration = Duration::from_millis(2500);
 
 /// A place where a process is, or will be again.
 #[derive(Debug, Default)]
@@ -61,7 +65,10 @@ pub(super) struct World {
     wanted: Vec<Wanted>,
     /// In which process each of those is who follow a run.
     followers: Vec<Option<ProcessId>>,
-    feed_follower: Option<ProcessId>,
+    /// The same of those who follow all.
+    feed_followers: Vec<Option<ProcessId>>,
+    /// When everything was done, and everybody began to follow everything anew.
+    done_at: Option<Duration>,
     /// When things cease to fail.
     calm_at: Duration,
     /// Something happens once in so many turns.
@@ -106,7 +113,8 @@ impl World {
             next_process: 1,
             wanted,
             followers: Vec::new(),
-            feed_follower: None,
+            feed_followers: Vec::new(),
+            done_at: None,
             calm_at,
             rarity,
         })
@@ -139,7 +147,11 @@ impl World {
             }
             look_at = self.now() + Duration::from_millis(200);
             if self.is_everything_done()? {
-                return Ok(());
+                match self.done_at {
+                    None => self.follow_anew(),
+                    Some(at) if self.now() < at + AFTERWARDS => {}
+                    Some(_) => return Ok(()),
+                }
             }
             if self.now() > end {
                 return Err(Error::new(ErrorKind::Internal, "simulate", format!("not at its end after {PATIENCE:?} without faults")));
@@ -234,15 +246,30 @@ impl World {
                 people::follow(&self.outside, process, place);
             }
         }
-        let is_alone = self.feed_follower.is_none_or(|process| self.outside.state().is_dead(process));
-        if is_alone && let Some(process) = awake(&self.places, &mut self.rng) {
-            self.feed_follower = Some(process.id);
-            if self.rng.once_in(2) {
-                // It has forgotten where it was.
-                self.outside.state().feed.cursor = EventCursor::default();
+        let count = self.outside.state().feeds.len();
+        self.feed_followers.resize(count, None);
+        for (place, follower) in self.feed_followers.iter_mut().enumerate() {
+            let is_alone = follower.is_none_or(|process| self.outside.state().is_dead(process));
+            if is_alone && let Some(process) = awake(&self.places, &mut self.rng) {
+                *follower = Some(process.id);
+                if self.rng.once_in(2) {
+                    // It has forgotten where it was.
+                    self.outside.state().feeds[place].cursor = EventCursor::default();
+                }
+                people::follow_all(&self.outside, process, place);
             }
-            people::follow_all(&self.outside, process);
         }
+    }
+
+    /// Somebody follows each run, and all of them, from the beginning.
+    fn follow_anew(&mut self) {
+        self.done_at = Some(self.now());
+        let mut state = self.outside.state();
+        let all: Vec<_> = state.archive.all().map(|filed| filed.record.run.id).collect();
+        for run in all {
+            state.add_follower(run, 0);
+        }
+        state.feeds.push(FeedFollower::default());
     }
 
     /// From now on nothing fails, and everybody is there.
