@@ -4,13 +4,13 @@
 
 use std::{
     error::Error,
-    sync::{Arc, Mutex},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use async_trait::async_trait;
 use eyrie_benches::{
     database::Database,
+    load::{NoOp, actions, chain, flaky, follow},
     options::Options,
     percentiles::{percentile_ms, round},
     process::cpu_time,
@@ -18,9 +18,9 @@ use eyrie_benches::{
 };
 use eyrie_core::{
     Acting, Eyrie,
-    engine::{Action, ActionContext, ActionError, Output, WorkerOptions},
+    engine::WorkerOptions,
     id::{DeploymentId, RunId},
-    model::{NewDeployment, NewGroup, NewProject, Plan, Principal, RetryPolicy, RunEventBody, RunState},
+    model::{NewDeployment, NewGroup, NewProject, Principal, RunEventBody, RunState},
     store::{PageRequest, RunFilter},
 };
 use eyrie_store_sea::SeaStore;
@@ -32,38 +32,10 @@ const STEPS: usize = 5;
 const LONG: usize = 1000;
 /// How many runs a worker drives at the same time.
 const MAX_RUNS: usize = 256;
-/// The long past: so many copies of a run of [`STEPS`] steps, each with as many attempts.
+/// The long past: so many copies of a run of [`STEPS`] steps, each with several attempts.
 const COPIES: u64 = 200_000;
-const ATTEMPTS: u32 = 5;
 /// How often the empty and the grown database are looked at, in turns.
 const ROUNDS: usize = 10;
-
-/// Does nothing, and says when it began.
-#[derive(Debug, Clone, Default)]
-struct NoOp {
-    begun: Arc<Mutex<Option<Instant>>>,
-}
-
-#[async_trait]
-impl Action for NoOp {
-    async fn run(&self, _cx: ActionContext) -> Result<Option<Output>, ActionError> {
-        if let Ok(mut begun) = self.begun.lock() {
-            begun.get_or_insert_with(Instant::now);
-        }
-        Ok(None)
-    }
-}
-
-/// Fails until its last attempt.
-#[derive(Debug)]
-struct Flaky;
-
-#[async_trait]
-impl Action for Flaky {
-    async fn run(&self, cx: ActionContext) -> Result<Option<Output>, ActionError> {
-        if cx.attempt() < ATTEMPTS { Err(ActionError::new("not yet")) } else { Ok(None) }
-    }
-}
 
 struct Bench {
     platforms: Vec<Eyrie>,
@@ -172,18 +144,11 @@ fn say_raw(when: &str, raw: RawLimits) {
     );
 }
 
-fn chain(length: usize) -> Result<Plan, Box<dyn Error>> {
-    let plan = (0..length).fold(Plan::builder(), |plan, n| {
-        plan.step(format!("s{n}"), "no-op", |step| if n == 0 { step } else { step.needs([format!("s{}", n - 1)]) })
-    });
-    Ok(plan.build()?)
-}
-
 impl Bench {
     /// So many platforms with a worker, one without, and deployments for all runs.
     async fn new(database: &Database, store: SeaStore, workers: usize) -> Result<Self, Box<dyn Error>> {
         let no_op = NoOp::default();
-        let platform = |store: SeaStore| Eyrie::builder(Arc::new(store)).action("no-op", no_op.clone()).action("flaky", Flaky);
+        let platform = |store: SeaStore| actions(Eyrie::builder(Arc::new(store)), &no_op);
         let options = WorkerOptions { max_runs: MAX_RUNS, ..WorkerOptions::default() };
         let mut platforms = vec![platform(store).worker(options.clone()).start().await?];
         for _ in 1..workers {
@@ -248,14 +213,11 @@ impl Bench {
         let plan = chain(1)?;
         let mut samples = Vec::new();
         for n in 0..times {
-            if let Ok(mut begun) = self.no_op.begun.lock() {
-                *begun = None;
-            }
+            self.no_op.reset();
             let asked = Instant::now();
             let run = who.run_plan(self.deployments[n % RUNS], plan.clone()).await?.id;
             self.end(run).await?;
-            let begun = self.no_op.begun.lock().ok().and_then(|begun| *begun);
-            samples.push(begun.ok_or("no body began")?.duration_since(asked));
+            samples.push(self.no_op.begun().ok_or("no body began")?.duration_since(asked));
         }
         Ok(samples)
     }
@@ -263,20 +225,12 @@ impl Bench {
     /// From the time that the store gave an event (before its commit) to its arrival at a subscriber.
     async fn feed_latency(&self, steps: usize) -> Result<Vec<Duration>, Box<dyn Error>> {
         let run = self.me.run_plan(self.deployments[0], chain(steps)?).await?.id;
-        let mut stream = self.me.follow_run(run, 1).await?;
-        let mut samples = Vec::new();
-        while let Some(event) = stream.next().await? {
-            let late = eyrie_core::Timestamp::now().as_microsecond() - event.at.as_microsecond();
-            samples.push(Duration::from_micros(u64::try_from(late).unwrap_or(0)));
-        }
-        Ok(samples)
+        Ok(follow(&self.me, run).await?)
     }
 
     /// The same looks at an empty database and at this one, with a long past, in turns: the machine's noise meets both.
     async fn grow(&self, database: &Database, options: &Options) -> Result<(Looks, Looks), Box<dyn Error>> {
-        let retry = RetryPolicy { max_attempts: ATTEMPTS, initial_backoff_ms: 0, max_backoff_ms: 0 };
-        let plan = (0..STEPS).fold(Plan::builder(), |plan, n| plan.step(format!("s{n}"), "flaky", |step| step.retry(retry)));
-        let run = self.me.run_plan(self.deployments[0], plan.build()?).await?.id;
+        let run = self.me.run_plan(self.deployments[0], flaky(STEPS)?).await?.id;
         self.end(run).await?;
         let events = self.me.run(run).await?.run.last_seq;
         let begun = Instant::now();

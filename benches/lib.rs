@@ -1,7 +1,8 @@
-//! What the benchmarks share: databases, new and with a long past, the raw limits of the disk, percentiles, processor time.
+//! What the benchmarks share: what they execute, databases, new and with a long past, the raw limits of the disk, percentiles, processor time.
 
 pub mod database;
 pub mod grown;
+pub mod load;
 pub mod options;
 pub mod percentiles;
 pub mod process;

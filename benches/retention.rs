@@ -9,53 +9,31 @@ use std::{
     time::{Duration, Instant},
 };
 
-use async_trait::async_trait;
 use eyrie_benches::{
     database::Database,
+    load::{NoOp, actions, chain, flaky, follow},
     options::Options,
     percentiles::{percentile_ms, round},
 };
 use eyrie_core::{
     Acting, Eyrie,
-    engine::{Action, ActionContext, ActionError, Output, WorkerOptions},
+    engine::WorkerOptions,
     id::DeploymentId,
-    model::{NewDeployment, NewGroup, NewProject, Plan, Principal, RetryPolicy, Settings},
+    model::{NewDeployment, NewGroup, NewProject, Principal, Settings},
 };
 use futures_util::future::try_join_all;
 use sea_orm::{ConnectionTrait, Statement};
 use serde_json::json;
 
-/// The long past: so many copies of a run of so many steps, each with so many attempts.
+/// The long past: so many copies of a run of so many steps, each with several attempts.
 const COPIES: u64 = 40_000;
 const STEPS: usize = 5;
-const ATTEMPTS: u32 = 5;
 /// The load: one run of so many steps in a row, then so many beside each other.
 const LONG: usize = 1500;
 const BESIDE: usize = 8;
 const EACH: usize = 300;
 /// What ended less long ago is not pruned.
 const LEASE: Duration = Duration::from_secs(5);
-
-#[derive(Debug)]
-struct NoOp;
-
-#[async_trait]
-impl Action for NoOp {
-    async fn run(&self, _cx: ActionContext) -> Result<Option<Output>, ActionError> {
-        Ok(None)
-    }
-}
-
-/// Fails until its last attempt.
-#[derive(Debug)]
-struct Flaky;
-
-#[async_trait]
-impl Action for Flaky {
-    async fn run(&self, cx: ActionContext) -> Result<Option<Output>, ActionError> {
-        if cx.attempt() < ATTEMPTS { Err(ActionError::new("not yet")) } else { Ok(None) }
-    }
-}
 
 /// One measurement, in milliseconds.
 #[derive(Debug, Clone, Copy)]
@@ -78,9 +56,7 @@ async fn bench() -> Result<(), Box<dyn Error>> {
     let me = eyrie.acting_as(Principal::local_operator());
     let (past, load) = deployments(&me).await?;
 
-    let retry = RetryPolicy { max_attempts: ATTEMPTS, initial_backoff_ms: 0, max_backoff_ms: 0 };
-    let plan = (0..STEPS).fold(Plan::builder(), |plan, n| plan.step(format!("s{n}"), "flaky", |step| step.retry(retry)));
-    let run = me.run_plan(past, plan.build()?).await?.id;
+    let run = me.run_plan(past, flaky(STEPS)?).await?.id;
     follow(&me, run).await?;
     let begun = Instant::now();
     database.grow(run, COPIES).await?;
@@ -133,7 +109,7 @@ async fn bench() -> Result<(), Box<dyn Error>> {
 
 async fn platform(database: &Database, prune_every: Option<Duration>) -> Result<Eyrie, Box<dyn Error>> {
     let options = WorkerOptions { lease: LEASE, prune_every, ..WorkerOptions::default() };
-    let builder = Eyrie::builder(Arc::new(database.open().await?)).action("no-op", NoOp).action("flaky", Flaky);
+    let builder = actions(Eyrie::builder(Arc::new(database.open().await?)), &NoOp::default());
     Ok(builder.worker(options).start().await?)
 }
 
@@ -170,24 +146,6 @@ fn written(load: &[DeploymentId]) -> i64 {
     let runs = 1 + load.len();
     let steps = LONG + load.len() * EACH;
     (3 * runs + 2 * steps).try_into().unwrap_or(i64::MAX)
-}
-
-fn chain(length: usize) -> eyrie_core::Result<Plan> {
-    let plan = (0..length).fold(Plan::builder(), |plan, n| {
-        plan.step(format!("s{n}"), "no-op", |step| if n == 0 { step } else { step.needs([format!("s{}", n - 1)]) })
-    });
-    plan.build()
-}
-
-/// Follows the run to its end: how long after each event was given its time (before its commit) it arrived here.
-async fn follow(me: &Acting, run: eyrie_core::id::RunId) -> eyrie_core::Result<Vec<Duration>> {
-    let mut stream = me.follow_run(run, 1).await?;
-    let mut samples = Vec::new();
-    while let Some(event) = stream.next().await? {
-        let late = eyrie_core::Timestamp::now().as_microsecond() - event.at.as_microsecond();
-        samples.push(Duration::from_micros(u64::try_from(late).unwrap_or(0)));
-    }
-    Ok(samples)
 }
 
 /// How many events there are.
