@@ -99,7 +99,8 @@ impl Draft<'_> {
         Ok(())
     }
 
-    /// Keeps who has a run go on that nobody holds. An approval does not: it is a word about a step, and whoever asked for the run goes on to answer for it.
+    /// Keeps who has a run go on that nobody holds. An approval does not: it is a word about a step, and whoever asked for the run goes
+    /// on to answer for it.
     pub(super) fn note_resumption(&mut self, command: &Command) {
         let undo = match command.change {
             Change::Resume { .. } | Change::RetryStep { .. } => false,
