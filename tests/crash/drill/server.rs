@@ -1,6 +1,7 @@
 //! A server that goes away, connections that break, workers that sleep past their lease, and clocks that are wrong.
 
 use std::{
+    collections::BTreeSet,
     thread::sleep,
     time::{Duration, Instant},
 };
@@ -26,13 +27,18 @@ fn end(mut living: Vec<Process>, field: &Field, arguments: &[&str]) {
 pub fn restarts(field: &Field, restarts: u64, runs: usize) {
     let living = three(field, &["enqueue=patient", "lease=4000"]);
     let mut done = 0;
-    while done < restarts || field.journal.those("ack-enqueue").len() < runs {
+    while done < restarts || queued(field) < runs {
         sleep(Duration::from_millis(1500));
         field.server().restart();
         done += 1;
     }
     sleep(Duration::from_millis(500));
     end(living, field, &["lease=4000"]);
+}
+
+/// How many runs were queued. Several processes ask for the same ones, and each is told.
+fn queued(field: &Field) -> usize {
+    field.journal.those("ack-enqueue").into_iter().map(|mut line| line.swap_remove(2)).collect::<BTreeSet<_>>().len()
 }
 
 /// Connections break at random moments, and between a commit and its answer. Answers how many did.
