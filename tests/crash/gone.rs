@@ -9,7 +9,7 @@ use sea_orm::{ConnectionTrait, Database};
 /// What pruning deletes from, and what the oracle wants to see of it.
 pub const TABLES: [&str; 5] = ["runs", "run_steps", "run_events", "plans", "request_keys"];
 
-/// From now on, in this file.
+/// From now on, in this file. SQLite tells the time in whole milliseconds: what went is taken to have gone at the end of one.
 pub fn keep_in_file(file: &Path) {
     let db = Connection::open(file).expect("the database opens");
     db.busy_timeout(std::time::Duration::from_secs(10)).expect("a time-out");
@@ -21,7 +21,7 @@ pub fn keep_in_file(file: &Path) {
         db.execute_batch(&format!(
             "CREATE TABLE gone_{table} AS SELECT *, 0 AS gone_at FROM {table} WHERE false;
             CREATE TRIGGER {table}_go AFTER DELETE ON {table} BEGIN
-                INSERT INTO gone_{table} SELECT {old}, CAST(unixepoch('subsec') * 1000000 AS INTEGER);
+                INSERT INTO gone_{table} SELECT {old}, CAST(round(unixepoch('subsec') * 1000) AS INTEGER) * 1000 + 999;
             END;"
         ))
         .expect("a trigger");
