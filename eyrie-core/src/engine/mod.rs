@@ -31,6 +31,7 @@ mod pruner;
 mod recorder;
 mod recovery;
 mod registry;
+mod settling;
 mod transactional;
 mod undo;
 mod worker;
