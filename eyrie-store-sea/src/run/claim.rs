@@ -22,7 +22,12 @@ use crate::{
         Kind::{Int, Uuid},
         RowStatement, RowTx, Rows, from_row,
     },
-    run::{due::let_in, lanes::next_in_turn, load::Seen, write::write},
+    run::{
+        due::let_in,
+        lanes::{holders, next_in_turn},
+        load::Seen,
+        write::write,
+    },
     sqlite::WorkerLocks,
     store::SeaStore,
     writer::Class,
@@ -36,10 +41,12 @@ const HOLDER: i64 = 3;
 /// run waits for; who holds runs, and until when that one's lease lasts.
 static OUTLOOK: RowStatement = RowStatement::written(
     &[("worker_id", Uuid)],
-    "SELECT CAST(1 AS int8) AS what, CAST(NULL AS uuid) AS id, lease_until AS time FROM workers WHERE id = ?1 \
-        UNION ALL SELECT 2, NULL, (SELECT min(queued_at) FROM runs WHERE deferred) \
-        UNION ALL SELECT 3, h.worker_id, w.lease_until FROM (SELECT DISTINCT worker_id FROM runs \
-            WHERE state IN ('running', 'cancelling', 'undoing')) h LEFT JOIN workers w ON w.id = h.worker_id",
+    concat!(
+        "SELECT CAST(1 AS int8) AS what, CAST(NULL AS uuid) AS id, lease_until AS time FROM workers WHERE id = ?1 \
+            UNION ALL SELECT 2, NULL, (SELECT min(queued_at) FROM runs WHERE deferred) \
+            UNION ALL SELECT 3, h.worker_id, w.lease_until FROM ",
+        holders!()
+    ),
 );
 static END_LEASES: RowStatement = RowStatement::update("workers", 1, &[("id", Uuid), ("lease_until", Int)]);
 static LEFT: RowStatement = RowStatement::query(

@@ -92,7 +92,14 @@ macro_rules! some_may_begin {
         )
     };
 }
-pub(super) use {heads, held, some_may_begin};
+
+/// Who holds runs (`h.worker_id`; null: nobody any more), each with the row of its lease (`w`), if there still is one.
+macro_rules! holders {
+    () => {
+        "(SELECT DISTINCT worker_id FROM runs WHERE state IN ('running', 'cancelling', 'undoing')) h LEFT JOIN workers w ON w.id = h.worker_id"
+    };
+}
+pub(super) use {heads, held, holders, some_may_begin};
 
 /// Each lane with how many of its runs could begin, how much is under way of what it counts against, and how much may be. (The
 /// order keeps a server from counting by reading the whole table.)

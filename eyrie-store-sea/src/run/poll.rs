@@ -12,7 +12,7 @@ use sea_orm::prelude::Uuid;
 use crate::{
     entity::column::micros,
     rows::{Kind, RowStatement, Rows, from_row},
-    run::lanes::some_may_begin,
+    run::lanes::{holders, some_may_begin},
     store::{SeaStore, now},
 };
 
@@ -31,9 +31,9 @@ static LOOK: RowStatement = RowStatement::written(
         some_may_begin!(),
         " UNION ALL SELECT 2, id, NULL FROM runs WHERE worker_id = ?1 AND state = 'cancelling' \
             AND state IN ('running', 'cancelling', 'undoing') \
-        UNION ALL SELECT 3, h.worker_id, w.lease_until - ?2 FROM (SELECT DISTINCT worker_id FROM runs \
-            WHERE state IN ('running', 'cancelling', 'undoing')) h LEFT JOIN workers w ON w.id = h.worker_id \
-        UNION ALL SELECT 4, NULL, (SELECT min(queued_at) FROM runs WHERE deferred) - ?2 \
+        UNION ALL SELECT 3, h.worker_id, w.lease_until - ?2 FROM ",
+        holders!(),
+        " UNION ALL SELECT 4, NULL, (SELECT min(queued_at) FROM runs WHERE deferred) - ?2 \
         UNION ALL SELECT 5, NULL, (SELECT min(next_fire_at) FROM schedules WHERE next_fire_at IS NOT NULL) - ?2"
     ),
 );
@@ -46,9 +46,9 @@ static SERVER_LOOK: RowStatement = RowStatement::written(
         " UNION ALL SELECT 2, id, NULL FROM runs WHERE worker_id = ?1 AND state = 'cancelling' \
             AND state IN ('running', 'cancelling', 'undoing') \
         UNION ALL SELECT 3, h.worker_id, w.lease_until - (extract(epoch FROM clock_timestamp()) * 1000000)::int8 \
-            FROM (SELECT DISTINCT worker_id FROM runs WHERE state IN ('running', 'cancelling', 'undoing')) h \
-            LEFT JOIN workers w ON w.id = h.worker_id \
-        UNION ALL SELECT 4, NULL, (SELECT min(queued_at) FROM runs WHERE deferred) \
+            FROM ",
+        holders!(),
+        " UNION ALL SELECT 4, NULL, (SELECT min(queued_at) FROM runs WHERE deferred) \
             - (extract(epoch FROM clock_timestamp()) * 1000000)::int8 \
         UNION ALL SELECT 5, NULL, (SELECT min(next_fire_at) FROM schedules WHERE next_fire_at IS NOT NULL) \
             - (extract(epoch FROM clock_timestamp()) * 1000000)::int8"
