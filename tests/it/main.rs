@@ -3,6 +3,7 @@
 mod crash;
 mod dependencies;
 mod engine;
+mod inputs;
 mod portal;
 mod services;
 mod store;

@@ -72,8 +72,6 @@ fn checksum(body: &str) -> String {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use proptest::prelude::*;
-
     use super::*;
 
     #[test]
@@ -85,12 +83,5 @@ mod tests {
         wrong[10] = if wrong[10] == b'A' { b'B' } else { b'A' };
         assert!(TokenSecret::parse(&String::from_utf8(wrong).unwrap()).is_none());
         assert!(!format!("{secret:?}").contains(&secret.reveal()[4..]));
-    }
-
-    proptest! {
-        #[test]
-        fn any_text_is_taken_or_refused_without_a_panic(text in ".{0,80}") {
-            let _ = TokenSecret::parse(&text);
-        }
     }
 }

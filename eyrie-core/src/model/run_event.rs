@@ -121,7 +121,9 @@ impl std::str::FromStr for EventCursor {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (transaction, position) = text.split_once('.').unwrap_or(("0", text));
-        let number = |hex| u64::from_str_radix(hex, 16).map_err(|_| crate::error::Invalid::new("after", "not a cursor of this feed"));
-        Ok(Self { transaction: number(transaction)?, position: number(position)? })
+        // No store counts further than this, and what was given out was written in one way only.
+        let number = |hex| u64::from_str_radix(hex, 16).ok().filter(|number| *number <= i64::MAX as u64);
+        let cursor = number(transaction).zip(number(position)).map(|(transaction, position)| Self { transaction, position });
+        cursor.filter(|cursor| cursor.to_string() == text).ok_or_else(|| crate::error::Invalid::new("after", "not a cursor of this feed"))
     }
 }
