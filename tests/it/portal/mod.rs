@@ -2,6 +2,7 @@
 
 mod commands;
 mod decisions;
+mod fuzz;
 mod rest;
 mod restart;
 mod schedules;
