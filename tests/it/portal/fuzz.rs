@@ -1,14 +1,16 @@
 //! Requests made up from the OpenAPI document, by every role: no fault of the server, and no answer that the document does not know.
 
 use std::{
-    collections::BTreeMap,
     path::{Path, PathBuf},
     process::Command,
 };
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::{Client, Field, HELLO, PASSWORD};
+use super::{
+    Field, HELLO,
+    inventory::{Ids, account, made, member, project},
+};
 
 /// Streams, the end of the caller's own session, and what only a run's own token may do.
 const LEFT_OUT: &str = "events$|sessions/current|finish$|export$";
@@ -26,59 +28,6 @@ fn schemathesis() -> PathBuf {
     program
 }
 
-/// Lists of ids, by the segment of the path that stands before them.
-#[derive(Debug, Clone, Default)]
-struct Ids(BTreeMap<&'static str, Vec<String>>);
-
-impl Ids {
-    fn add(&mut self, kind: &'static str, thing: &Value) -> String {
-        let id = thing["id"].as_str().unwrap_or_else(|| panic!("{kind}: {thing}")).to_owned();
-        self.0.entry(kind).or_default().push(id.clone());
-        id
-    }
-}
-
-/// Makes one thing and says what came back.
-async fn made(ann: &Client, path: &str, body: Value) -> Value {
-    let (status, thing) = ann.post(path, &[], &body).await;
-    assert!(status.is_success(), "{path}: {status} {thing}");
-    thing
-}
-
-/// A project with one of everything in it.
-async fn project(field: &Field, ann: &Client, slug: &str, ids: &mut Ids) -> String {
-    field.write(slug, json!({}), HELLO);
-    let project = ids.add("projects", &made(ann, "projects", json!({ "slug": slug })).await);
-    let group = made(ann, &format!("projects/{project}/groups"), json!({ "slug": "web", "group_type": "service" })).await;
-    let group = ids.add("groups", &group);
-    let scope = ids.add("scopes", &made(ann, &format!("groups/{group}/scopes"), json!({ "slug": "production" })).await);
-    let service = json!({ "project_id": project, "name": slug, "config": { "deploy_script": "deploy.sh" } });
-    let service = ids.add("services", &made(ann, "services", service).await);
-    let new = json!({ "slug": "site", "scope_id": scope, "service_id": service });
-    let deployment = ids.add("deployments", &made(ann, &format!("groups/{group}/deployments"), new).await);
-    let schedule = json!({ "slug": "nightly", "cron": "@daily" });
-    ids.add("schedules", &made(ann, &format!("deployments/{deployment}/schedules"), schedule).await);
-    let run = ids.add("runs", &made(ann, &format!("deployments/{deployment}/runs"), json!({})).await);
-    ann.end_of(&run).await;
-    for (kind, path) in [("releases", "releases"), ("deployed-services", "deployed-services")] {
-        for thing in ann.get(&format!("{path}?deployment={deployment}")).await.1["items"].as_array().unwrap() {
-            ids.add(kind, thing);
-        }
-    }
-    project
-}
-
-/// An account, signed in.
-async fn account(field: &Field, ann: &Client, name: &str, operator: bool) -> (Client, String) {
-    let arguments: &[&str] = if operator { &["user", "add", name, "--operator"] } else { &["user", "add", name] };
-    field.eyrie_with(arguments, PASSWORD).has(0, &[name]);
-    let body = json!({ "name": name, "password": PASSWORD });
-    let (_, session) = ann.post("sessions", &[], &body).await;
-    let client = Client { token: session["token"].as_str().unwrap().to_owned(), ..ann.clone() };
-    let (user, session) = (session["user_id"].as_str().unwrap(), session["session_id"].as_str().unwrap());
-    (client, format!("{user} {session}"))
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn generated_requests_of_every_role_are_answered_as_the_document_says() {
     let program = schemathesis();
@@ -93,15 +42,13 @@ async fn generated_requests_of_every_role_are_answered_as_the_document_says() {
         let mut ids = Ids::default();
         let own = project(&field, &ann, &format!("of-{role}"), &mut ids).await;
         project(&field, &ann, &format!("not-of-{role}"), &mut ids).await;
-        let (mut caller, kept) = account(&field, &ann, role, role == "operator").await;
-        ids.0.insert("kept", kept.split(' ').map(str::to_owned).collect());
+        let (mut caller, own_ids) = account(&field, &ann, role, role == "operator").await;
+        ids.0.insert("kept", own_ids.to_vec());
         let (_, users) = ann.get("users").await;
         let users = users["items"].as_array().unwrap().iter().filter(|user| user["name"] == "ann" || user["name"] == role);
         users.for_each(|user| drop(ids.add("users", user)));
         if matches!(role, "admin" | "developer" | "user") {
-            let place = format!("projects/{own}/members/{}", kept.split(' ').next().unwrap());
-            let (status, _) = super::answer(ann.send(reqwest::Method::PUT, &place, &[], Some(&json!({ "role": role }))).await).await;
-            assert!(status.is_success());
+            member(&ann, &own, &own_ids[0], role).await;
         }
         let token = json!({ "name": "ci", "target": { "project": own }, "origin": "ci", "days": 1 });
         let token = made(&ann, "tokens", token).await;

@@ -3,9 +3,11 @@
 mod commands;
 mod decisions;
 mod fuzz;
+mod inventory;
 mod rest;
 mod restart;
 mod schedules;
+mod security;
 mod start;
 
 use std::{
@@ -52,16 +54,25 @@ fn program() -> &'static Path {
     })
 }
 
-/// A store file and a services directory.
+/// A store and a services directory.
 struct Field {
     dir: tempfile::TempDir,
+    store: String,
 }
 
 impl Field {
+    /// One with a store file.
     fn new() -> Self {
-        let field = Self { dir: tempfile::tempdir().unwrap() };
+        let dir = tempfile::tempdir().unwrap();
+        let store = format!("sqlite:{}", dir.path().join("eyrie.db").display());
+        let field = Self { dir, store };
         fs::create_dir(field.services()).unwrap();
         field
+    }
+
+    /// One with a database of its own on the tests' server.
+    async fn on_postgres() -> Self {
+        Self { store: eyrie_tests::postgres::Server::shared_by_all().database().await, ..Self::new() }
     }
 
     fn services(&self) -> PathBuf {
@@ -82,8 +93,10 @@ impl Field {
         for setting in ["STORE", "SERVICES", "SERVER", "TOKEN", "LISTEN", "PUBLIC_URL", "RUN_AS", "LOG"] {
             command.env_remove(format!("EYRIE_{setting}"));
         }
-        let store = format!("sqlite:{}", self.file("eyrie.db").display());
-        command.args(["--store", &store, "--services", self.services().to_str().unwrap()]).args(arguments).current_dir(self.dir.path());
+        command
+            .args(["--store", &self.store, "--services", self.services().to_str().unwrap()])
+            .args(arguments)
+            .current_dir(self.dir.path());
         command
     }
 
@@ -104,7 +117,7 @@ impl Field {
         (server, client)
     }
 
-    /// A look at the store, beside whoever works on it.
+    /// A look at the store file, beside whoever works on it.
     async fn look(&self) -> Acting {
         let store = Arc::new(open(&self.file("eyrie.db")).await);
         let services = ServicesRoot::open(self.services()).unwrap();
