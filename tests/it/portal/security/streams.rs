@@ -85,7 +85,7 @@ async fn a_stream_of_another_project_is_not_there(kind: Kind) {
     let mut heard = String::new();
     let until = async {
         while !(heard.contains(&own) && heard.contains("succeeded")) {
-            heard.push_str(&String::from_utf8(stream.chunk().await.unwrap().unwrap().to_vec()).unwrap());
+            heard.push_str(std::str::from_utf8(&stream.chunk().await.unwrap().unwrap()).unwrap());
         }
     };
     tokio::time::timeout(Duration::from_secs(30), until).await.expect("her own run's end");
