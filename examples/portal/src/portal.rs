@@ -8,7 +8,7 @@ use std::{
     time::Instant,
 };
 
-use axum::{Router, extract::DefaultBodyLimit, middleware};
+use axum::{Router, extract::DefaultBodyLimit, middleware, routing::any};
 use eyrie_core::{Acting, Eyrie};
 use tokio_util::sync::CancellationToken;
 
@@ -28,11 +28,14 @@ pub struct PortalOptions {
     pub title: String,
     /// Marks cookies `Secure` also when no proxy says that the request came by https.
     pub secure_cookies: bool,
+    /// Whether there are pages. Without them there is the REST interface with its document and the routes for whoever watches the
+    /// server, every other address is left to the program, and nobody can sign in with a browser.
+    pub pages: bool,
 }
 
 impl Default for PortalOptions {
     fn default() -> Self {
-        Self { setup: None, closing: CancellationToken::new(), title: "Eyrie".to_owned(), secure_cookies: false }
+        Self { setup: None, closing: CancellationToken::new(), title: "Eyrie".to_owned(), secure_cookies: false, pages: true }
     }
 }
 
@@ -70,7 +73,8 @@ impl Portal {
     }
 }
 
-/// A router over `eyrie`: `/api/v1`, the pages, `/docs`, `/healthz`, `/readyz` and `/metrics`.
+/// A router over `eyrie`: `/api/v1`, the pages, `/docs`, `/healthz`, `/readyz` and `/metrics`. Without
+/// [`pages`](PortalOptions::pages) it can be merged into a router with pages and a fallback of its own.
 pub fn router(eyrie: Eyrie, options: PortalOptions) -> Router {
     let portal = Portal(Arc::new(Shared {
         eyrie,
@@ -84,8 +88,12 @@ pub fn router(eyrie: Eyrie, options: PortalOptions) -> Router {
     }));
     let (api, described) = document::begin().merge(api::routes()).merge(health::routes()).split_for_parts();
     drop(portal.document.set(document::finish(&described)));
-    api.merge(page::routes())
-        .fallback(page::missing)
+    let routes = if portal.options.pages {
+        api.merge(page::routes()).fallback(page::missing)
+    } else {
+        api.route("/api/{*rest}", any(page::missing))
+    };
+    routes
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(middleware::from_fn_with_state(portal.clone(), guard::watch))
