@@ -177,6 +177,11 @@ impl World {
         (id, self.eyrie.acting_as(Principal::User { id, name, session: None, origin }))
     }
 
+    /// Another admin, who stays when the others go.
+    pub async fn resident_admin(&self) {
+        self.user("resident", Role::Admin).await;
+    }
+
     /// Starts the plan.
     pub async fn start(&self, plan: Plan) -> RunId {
         self.me.run_plan(self.deployment.id, plan).await.expect("the plan is queued").id

@@ -19,6 +19,7 @@ use crate::{
     error::Failure,
     listing::{found, listed},
     queue_rule,
+    readable::deployments_readable,
     rows::{FromRow, Kind, RowStatement, Rows},
     store::SeaStore,
     version::{deleted, updated},
@@ -64,6 +65,9 @@ impl DeploymentStore for SeaStore {
         }
         if let Some(service) = filter.service {
             select = select.filter(Column::ServiceId.eq(service.uuid()));
+        }
+        if let Some(reader) = filter.reader {
+            select = select.filter(deployments_readable(Column::Id, reader));
         }
         let id_of = |deployment: &Deployment| deployment.id.uuid();
         listed(self.read(), "deployment", select, (Column::Id, Order::Asc), page, id_of).await

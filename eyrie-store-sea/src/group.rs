@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use eyrie_core::{
     Result,
-    id::{GroupId, ProjectId},
+    id::{GroupId, ProjectId, UserId},
     model::{AuditEntry, DeploymentGroup},
     name::Slug,
     store::{GroupStore, Page, PageRequest},
@@ -19,6 +19,7 @@ use crate::{
     error::Failure,
     listing::{found, listed},
     queue_rule,
+    readable::groups_readable,
     store::SeaStore,
     version::{deleted, updated},
     writer::Class,
@@ -48,8 +49,11 @@ impl GroupStore for SeaStore {
         found(self.read(), "group", select).await
     }
 
-    async fn groups(&self, project: ProjectId, page: PageRequest) -> Result<Page<DeploymentGroup>> {
-        let select = Entity::find().filter(Column::ProjectId.eq(project.uuid()));
+    async fn groups(&self, project: ProjectId, reader: Option<UserId>, page: PageRequest) -> Result<Page<DeploymentGroup>> {
+        let mut select = Entity::find().filter(Column::ProjectId.eq(project.uuid()));
+        if let Some(reader) = reader {
+            select = select.filter(groups_readable(Column::Id, reader));
+        }
         listed(self.read(), "group", select, (Column::Id, Order::Asc), page, |group: &DeploymentGroup| group.id.uuid()).await
     }
 

@@ -12,6 +12,7 @@
 //! Several processes on one machine may open the same file. Every write is one transaction that runs to its end also when the
 //! caller goes away in the middle.
 
+mod access;
 mod audit;
 mod deployment;
 mod entity;
@@ -28,6 +29,7 @@ mod own_thread;
 mod postgres;
 mod project;
 mod queue_rule;
+mod readable;
 mod release;
 mod retention;
 mod rows;

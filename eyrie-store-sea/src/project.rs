@@ -10,7 +10,7 @@ use eyrie_core::{
 };
 use sea_orm::{
     ColumnTrait, Condition, EntityTrait, IntoActiveModel, Order, QueryFilter, QuerySelect, QueryTrait,
-    sea_query::{Expr, OnConflict},
+    sea_query::{Expr, OnConflict, SelectStatement},
 };
 
 use crate::{
@@ -18,13 +18,14 @@ use crate::{
     entity::{
         audit_entry, membership, namespace,
         project::{Column, Entity, Model},
+        user,
     },
     error::Failure,
     listing::{all_found, found, listed},
     queue_rule,
     store::SeaStore,
     version::{deleted, updated},
-    writer::Class,
+    writer::{Class, WriteTx},
 };
 
 #[async_trait]
@@ -100,11 +101,36 @@ impl ProjectStore for SeaStore {
     }
 }
 
+/// Refuses to leave a project to nobody: whoever has rights as its admin must not be its last one to lose them.
+async fn check_admins(tx: &WriteTx, project: ProjectId, user: UserId, role: Option<Role>) -> Result<(), Failure> {
+    if role == Some(Role::Admin) {
+        return Ok(());
+    }
+    tx.alone("memberships").await?;
+    let with_rights = |member: SelectStatement| {
+        user::Entity::find().filter(user::Column::Id.in_subquery(member)).filter(user::Column::Disabled.eq(false))
+    };
+    let admins = membership::Entity::find()
+        .select_only()
+        .column(membership::Column::UserId)
+        .filter(membership::Column::ProjectId.eq(project.uuid()))
+        .filter(membership::Column::Role.eq(Role::Admin.as_str()));
+    let owner = Entity::find_by_id(project.uuid()).select_only().column(Column::OwnerId).filter(Column::OwnerId.is_not_null());
+    let admins = with_rights(admins.into_query()).all(&**tx).await?;
+    let is_last = admins.len() == 1 && admins.iter().any(|admin| admin.id == user.uuid());
+    if is_last && with_rights(owner.into_query()).one(&**tx).await?.is_none() {
+        return Err(Failure::conflict("member", "it is the last admin of a project without an owner; make somebody else admin first"));
+    }
+    Ok(())
+}
+
 #[async_trait]
 impl MemberStore for SeaStore {
     async fn set_membership(&self, membership: &Membership, audit: &AuditEntry) -> Result<()> {
         let (row, entry) = (membership::Model::from(membership), audit_entry::Model::from(audit));
+        let (project, user, role) = (membership.project_id, membership.user_id, membership.role);
         self.write(Class::Request, "set membership", move |tx| async move {
+            check_admins(&tx, project, user, Some(role)).await?;
             let replace = OnConflict::columns([membership::Column::ProjectId, membership::Column::UserId])
                 .update_column(membership::Column::Role)
                 .to_owned();
@@ -120,6 +146,7 @@ impl MemberStore for SeaStore {
     async fn remove_membership(&self, project: ProjectId, user: UserId, audit: &AuditEntry) -> Result<()> {
         let entry = audit_entry::Model::from(audit);
         self.write(Class::Request, "remove membership", move |tx| async move {
+            check_admins(&tx, project, user, None).await?;
             let done = membership::Entity::delete_by_id((project.uuid(), user.uuid())).exec(&*tx).await;
             deleted("membership", "the membership is in use", done)?;
             audit::keep(&tx, entry).await?;

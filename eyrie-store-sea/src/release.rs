@@ -12,6 +12,7 @@ use sea_orm::{ColumnTrait, EntityTrait, Order, QueryFilter};
 use crate::{
     entity::{deployed_service, release},
     listing::{found, listed},
+    readable::deployments_readable,
     store::SeaStore,
 };
 
@@ -38,6 +39,9 @@ impl ReleaseStore for SeaStore {
         }
         if let Some(deployment) = filter.deployment {
             select = select.filter(deployed_service::Column::DeploymentId.eq(deployment.uuid()));
+        }
+        if let Some(reader) = filter.reader {
+            select = select.filter(deployments_readable(deployed_service::Column::DeploymentId, reader));
         }
         let order = (deployed_service::Column::Id, Order::Asc);
         listed(self.read(), "deployed service", select, order, page, |service: &DeployedService| service.id.uuid()).await

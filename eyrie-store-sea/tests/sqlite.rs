@@ -345,7 +345,7 @@ async fn ten_thousand_queued_runs_do_not_delay_the_first_of_another_project() {
     store.enqueue(std::slice::from_ref(&small)).await.unwrap().remove(0).unwrap();
     let next = store.claim(worker, 1).await.unwrap();
     assert_eq!(next[0].run.id, small.run.id, "it gets the next place, before 9,996 that were there first");
-    let last = store.queue(QueueOf::Deployment(large[0].id), PageRequest::default()).await.unwrap();
+    let last = store.queue(QueueOf::Deployment(large[0].id), None, PageRequest::default()).await.unwrap();
     let place = store.in_queue(last.items[99].run.id).await.unwrap().unwrap();
     assert_eq!((place.position, place.behind), (Some(100), Some(last.items[98].run.id)));
 }

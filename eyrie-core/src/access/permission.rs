@@ -1,20 +1,30 @@
 //! The policy: which permission needs what standing.
 
-use crate::{error::Denied, model::Role, word_enum::word_enum};
+use std::fmt;
+
+use crate::{
+    error::Denied,
+    model::{Grant, Role},
+    word_enum::word_enum,
+};
 
 word_enum! {
     /// Something that a principal may or may not do.
     pub enum Permission("permission") {
         /// Make a project, and own it.
         ProjectCreate = "project.create",
-        /// See a project and everything in it.
+        /// See a project, or what stands in it.
         ProjectRead = "project.read",
         /// Change a project's name and settings.
         ProjectUpdate = "project.update",
         /// Delete an empty project.
         ProjectDelete = "project.delete",
-        /// Give and take roles in a project.
+        /// Give a project another owner.
+        ProjectTransfer = "project.transfer",
+        /// Give and take roles in a project, group or deployment.
         MemberEdit = "member.edit",
+        /// Ask what somebody else may do, and why.
+        AccessExplain = "access.explain",
         /// Make a deployment group.
         GroupCreate = "group.create",
         /// Change a group.
@@ -81,7 +91,19 @@ pub enum Needs {
     OwnRun,
 }
 
-/// What a principal is with respect to one project.
+word_enum! {
+    /// Where a permission is asked for.
+    pub enum AccessLevel("level") {
+        /// At a project.
+        Project = "project",
+        /// At a group.
+        Group = "group",
+        /// At a deployment.
+        Deployment = "deployment",
+    }
+}
+
+/// What a principal is with respect to one place: a project, a group or a deployment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
     /// An operator: counts as admin everywhere.
@@ -94,7 +116,64 @@ pub enum Standing {
     OwnRun,
 }
 
+impl Standing {
+    /// What an override makes of a member.
+    #[must_use]
+    pub const fn granted(grant: Grant) -> Self {
+        match grant.role() {
+            Some(role) => Self::Member(role),
+            None => Self::Outsider,
+        }
+    }
+
+    /// The role that it amounts to.
+    #[must_use]
+    pub const fn role(self) -> Option<Role> {
+        match self {
+            Self::Operator => Some(Role::Admin),
+            Self::Member(role) => Some(role),
+            Self::Outsider | Self::OwnRun => None,
+        }
+    }
+}
+
+impl fmt::Display for Standing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Operator => f.write_str("operator"),
+            Self::Member(role) => role.fmt(f),
+            Self::Outsider => f.write_str("outsider"),
+            Self::OwnRun => f.write_str("own run"),
+        }
+    }
+}
+
 impl Permission {
+    /// At which levels it is asked for; none: at no place in particular.
+    #[must_use]
+    pub const fn levels(self) -> &'static [AccessLevel] {
+        match self {
+            Self::ProjectCreate | Self::UserManage => &[],
+            Self::ProjectRead | Self::MemberEdit | Self::AccessExplain => AccessLevel::ALL,
+            Self::GroupUpdate | Self::GroupDelete | Self::ScopeCreate | Self::ScopeUpdate | Self::ScopeDelete | Self::DeploymentCreate => {
+                &[AccessLevel::Group]
+            }
+            Self::DeploymentUpdate
+            | Self::DeploymentDelete
+            | Self::ScheduleCreate
+            | Self::ScheduleUpdate
+            | Self::ScheduleDelete
+            | Self::RunStart
+            | Self::RunCancel
+            | Self::RunResume
+            | Self::RunUndo
+            | Self::RunApprove
+            | Self::RunReport => &[AccessLevel::Deployment],
+            Self::TokenCreate | Self::TokenRevoke => &[AccessLevel::Project, AccessLevel::Deployment],
+            _ => &[AccessLevel::Project],
+        }
+    }
+
     /// The policy's row.
     #[must_use]
     pub const fn needs(self) -> Needs {
@@ -113,6 +192,7 @@ impl Permission {
             Self::ProjectUpdate
             | Self::ProjectDelete
             | Self::MemberEdit
+            | Self::AccessExplain
             | Self::GroupCreate
             | Self::GroupUpdate
             | Self::GroupDelete
@@ -124,7 +204,7 @@ impl Permission {
             | Self::TokenCreate
             | Self::TokenRevoke
             | Self::AuditRead => Needs::Role(Role::Admin),
-            Self::ServiceCreate | Self::ServiceUpdate | Self::ServiceDelete | Self::UserManage => Needs::Operator,
+            Self::ProjectTransfer | Self::ServiceCreate | Self::ServiceUpdate | Self::ServiceDelete | Self::UserManage => Needs::Operator,
             Self::RunReport => Needs::OwnRun,
         }
     }

@@ -64,8 +64,8 @@ pub async fn filtered_in_pages(store: &dyn Store) {
         (DeploymentFilter { project: Some(first.id), ..nothing }, vec![0, 1, 2]),
         (DeploymentFilter { group: Some(web.id), ..nothing }, vec![0, 1]),
         (DeploymentFilter { service: Some(service.id), ..nothing }, vec![0, 2]),
-        (DeploymentFilter { service: Some(service.id), group: Some(api.id), project: Some(first.id) }, vec![2]),
-        (DeploymentFilter { service: Some(service.id), project: Some(second.id), group: None }, vec![]),
+        (DeploymentFilter { service: Some(service.id), group: Some(api.id), project: Some(first.id), ..nothing }, vec![2]),
+        (DeploymentFilter { service: Some(service.id), project: Some(second.id), ..nothing }, vec![]),
     ] {
         let (mut seen, mut cursor) = (Vec::new(), None);
         loop {

@@ -21,11 +21,11 @@ pub async fn kept_and_found(store: &dyn Store) {
     assert_eq!(store.group_by_slug(second.id, &web.slug).await.unwrap(), elsewhere);
     assert!(store.group_by_slug(second.id, &api.slug).await.unwrap_err().is_not_found());
     assert!(store.group(GroupId::new()).await.unwrap_err().is_not_found());
-    let page = store.groups(first.id, PageRequest::first(1).unwrap()).await.unwrap();
+    let page = store.groups(first.id, None, PageRequest::first(1).unwrap()).await.unwrap();
     assert_eq!((page.items, page.next), (vec![web.clone()], Some(web.id.uuid())));
-    let rest = store.groups(first.id, PageRequest::default().after(page.next)).await.unwrap();
+    let rest = store.groups(first.id, None, PageRequest::default().after(page.next)).await.unwrap();
     assert_eq!((rest.items, rest.next), (vec![api], None));
-    assert_eq!(store.groups(ProjectId::new(), PageRequest::default()).await.unwrap().items, []);
+    assert_eq!(store.groups(ProjectId::new(), None, PageRequest::default()).await.unwrap().items, []);
 }
 
 /// A slug is given once within a project.

@@ -19,6 +19,7 @@
     reason = "a suite of tests"
 )]
 
+pub mod access;
 pub mod approvals;
 pub mod audit;
 pub mod coalescing;
@@ -92,6 +93,10 @@ where
         }
         users {
             kept_and_found, the_first_one, the_first_one_in_a_race, versions_guard_updates, sessions_end_with_an_update,
+        }
+        access {
+            kept_and_changed, gone_with_what_they_stand_on, all_that_counts_on_a_path, the_last_admin_stays, hidden_from_lists, hidden_runs,
+            hidden_deployed_services,
         }
         tokens {
             kept_and_found, revoked,

@@ -25,7 +25,7 @@ async fn standing(store: &dyn Store, run: RunId) -> Option<Place> {
 async fn listed(store: &dyn Store, of: QueueOf, limit: u32) -> Vec<Place> {
     let (mut all, mut cursor) = (Vec::new(), None);
     loop {
-        let Page { items, next } = store.queue(of, PageRequest::first(limit).unwrap().after(cursor)).await.unwrap();
+        let Page { items, next } = store.queue(of, None, PageRequest::first(limit).unwrap().after(cursor)).await.unwrap();
         all.extend(items.into_iter().map(shown));
         if next.is_none() {
             return all;
@@ -61,7 +61,7 @@ pub async fn in_a_deployment(store: &dyn Store) {
     assert_eq!(standing(store, runs[3]).await, Some((runs[3], Some(3), Some(runs[1]), Some(Wait::Turn))));
     assert_eq!(standing(store, runs[2]).await, None, "it has ended");
     let gone = PageRequest::default().after(Some(runs[2].uuid()));
-    let behind = store.queue(QueueOf::Deployment(shop.id), gone).await.unwrap();
+    let behind = store.queue(QueueOf::Deployment(shop.id), None, gone).await.unwrap();
     assert_eq!(behind.items.len(), 1, "a page goes on behind a run that has ended");
     held.change(store, advance([settle(0, 1, Settlement::Failed)], [], failed("no"))).await.unwrap();
     assert_eq!(standing(store, runs[1]).await.and_then(|place| place.1), Some(1));
@@ -166,7 +166,7 @@ pub async fn unknown_is_not_found(store: &dyn Store) {
     let shop = place(store, "shop").await;
     assert!(store.in_queue(RunId::new()).await.unwrap_err().is_not_found());
     let of = QueueOf::Deployment(shop.id);
-    assert_eq!(store.queue(of, PageRequest::default()).await.unwrap().items, []);
+    assert_eq!(store.queue(of, None, PageRequest::default()).await.unwrap().items, []);
     let astray = PageRequest::default().after(Some(RunId::new().uuid()));
-    assert!(store.queue(of, astray).await.unwrap_err().is_not_found());
+    assert!(store.queue(of, None, astray).await.unwrap_err().is_not_found());
 }

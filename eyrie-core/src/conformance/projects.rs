@@ -117,15 +117,15 @@ pub async fn members(store: &dyn Store) {
     let (first, second) = (kept_project(store, "first").await, kept_project(store, "second").await);
     let (one, two) = (kept_user(store, "one").await.id, kept_user(store, "two").await.id);
     let member = |user_id, role| Membership { project_id: first.id, user_id, role };
-    for membership in [member(one, Role::User), member(one, Role::Admin), member(two, Role::Developer)] {
+    for membership in [member(one, Role::User), member(one, Role::Developer), member(two, Role::Admin)] {
         let entry = audit("member.set");
         done(store, &entry, store.set_membership(&membership, &entry).await).await;
     }
-    assert_eq!(store.role_in(first.id, one).await.unwrap(), Some(Role::Admin));
+    assert_eq!(store.role_in(first.id, one).await.unwrap(), Some(Role::Developer));
     assert_eq!(store.role_in(second.id, one).await.unwrap(), None);
     let mut members = store.memberships(first.id).await.unwrap();
     members.sort_by_key(|member| member.user_id);
-    assert_eq!(members, [member(one, Role::Admin), member(two, Role::Developer)]);
+    assert_eq!(members, [member(one, Role::Developer), member(two, Role::Admin)]);
 
     let entry = audit("member.set");
     let nobody = member(UserId::new(), Role::User);
@@ -136,7 +136,7 @@ pub async fn members(store: &dyn Store) {
     let entry = audit("member.remove");
     refused(store, ErrorKind::NotFound, &entry, store.remove_membership(second.id, one, &entry).await).await;
     done(store, &entry, store.remove_membership(first.id, one, &entry).await).await;
-    assert_eq!(store.memberships(first.id).await.unwrap(), [member(two, Role::Developer)]);
+    assert_eq!(store.memberships(first.id).await.unwrap(), [member(two, Role::Admin)]);
     let again = audit("member.remove");
     refused(store, ErrorKind::NotFound, &again, store.remove_membership(first.id, one, &again).await).await;
 }

@@ -15,7 +15,7 @@ async fn releases(store: &dyn Store, deployment: &Deployment) -> Vec<Release> {
 }
 
 async fn deployed(store: &dyn Store, deployment: &Deployment) -> Vec<DeployedService> {
-    let filter = DeployedServiceFilter { project: None, deployment: Some(deployment.id) };
+    let filter = DeployedServiceFilter { deployment: Some(deployment.id), ..DeployedServiceFilter::default() };
     store.deployed_services(filter, PageRequest::default()).await.unwrap().items
 }
 
@@ -160,7 +160,7 @@ pub async fn listed(store: &dyn Store) {
     for (filter, expected) in [
         (any, vec![shop.id, blog.id]),
         (DeployedServiceFilter { project: Some(blog.project_id), ..any }, vec![blog.id]),
-        (DeployedServiceFilter { project: Some(blog.project_id), deployment: Some(shop.id) }, vec![]),
+        (DeployedServiceFilter { project: Some(blog.project_id), deployment: Some(shop.id), ..any }, vec![]),
         (DeployedServiceFilter { project: Some(ProjectId::new()), ..any }, vec![]),
     ] {
         let page = store.deployed_services(filter, PageRequest::default()).await.unwrap();

@@ -202,7 +202,8 @@ pub async fn what_is_never_forgotten(store: &dyn Store) {
     let backup = ended(store, &shop, RunKind::Backup, succeeded()).await;
     let stop = ended(store, &shop, RunKind::Stop, failed("no")).await;
     let newest = [broken(store, &shop).await, broken(store, &shop).await];
-    let service = store.deployed_services(DeployedServiceFilter { deployment: Some(shop.id), project: None }, PageRequest::default());
+    let service = store
+        .deployed_services(DeployedServiceFilter { deployment: Some(shop.id), ..DeployedServiceFilter::default() }, PageRequest::default());
     let service = service.await.unwrap().items.remove(0);
     assert_eq!(service.run_id, newest[1]);
 

@@ -127,6 +127,11 @@ impl Feed {
         Self { store, cursor, told: EventCursor::default(), read: VecDeque::new(), published: hub.published(), changes }
     }
 
+    /// The events that were read and come next, without waiting for any.
+    pub fn read_ahead(&self) -> impl Iterator<Item = &FeedItem> {
+        self.read.iter()
+    }
+
     /// The next event. Cancel-safe.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     error::Result,
     id::{DeploymentId, GroupId},
-    model::{AuditEntry, Deployment},
+    model::{AuditEntry, Deployment, OverrideAt},
     name::Slug,
     store::{DeploymentFilter, DeploymentStore, Page, PageRequest},
 };
@@ -46,12 +46,13 @@ impl DeploymentStore for MemoryStore {
     }
 
     async fn deployments(&self, filter: DeploymentFilter, page: PageRequest) -> Result<Page<Deployment>> {
+        let state = self.state();
         let fits = |deployment: &Deployment| {
             filter.project.is_none_or(|project| project == deployment.project_id)
                 && filter.group.is_none_or(|group| group == deployment.group_id)
                 && filter.service.is_none_or(|service| Some(service) == deployment.service_id)
+                && state.shows(filter.reader, deployment.id)
         };
-        let state = self.state();
         Ok(oldest_first(&state.deployments, &page, DeploymentId::from_uuid, |deployment| deployment.id.uuid(), fits))
     }
 
@@ -73,6 +74,7 @@ impl DeploymentStore for MemoryStore {
         unused(is_used, "delete deployment", "the deployment has runs")?;
         state.deployments.remove(&id);
         state.schedules.retain(|_, schedule| schedule.deployment_id != id);
+        state.drop_overrides(|given| given.at == OverrideAt::Deployment(id));
         state.note(audit);
         Ok(())
     }

@@ -8,8 +8,8 @@ use super::{
 };
 use crate::{
     error::Result,
-    id::{GroupId, ProjectId, ScopeId},
-    model::{AuditEntry, DeploymentGroup, Scope},
+    id::{GroupId, ProjectId, ScopeId, UserId},
+    model::{AuditEntry, DeploymentGroup, OverrideAt, Scope},
     name::Slug,
     store::{GroupStore, Page, PageRequest, ScopeStore},
 };
@@ -48,9 +48,10 @@ impl GroupStore for MemoryStore {
         find(&self.state().groups, "group", |group| group.project_id == project && group.slug == *slug)
     }
 
-    async fn groups(&self, project: ProjectId, page: PageRequest) -> Result<Page<DeploymentGroup>> {
+    async fn groups(&self, project: ProjectId, reader: Option<UserId>, page: PageRequest) -> Result<Page<DeploymentGroup>> {
         let state = self.state();
-        Ok(oldest_first(&state.groups, &page, GroupId::from_uuid, |group| group.id.uuid(), |group| group.project_id == project))
+        let fits = |group: &DeploymentGroup| group.project_id == project && state.shows_group(reader, group.id);
+        Ok(oldest_first(&state.groups, &page, GroupId::from_uuid, |group| group.id.uuid(), fits))
     }
 
     async fn update_group(&self, group: &DeploymentGroup, audit: &AuditEntry) -> Result<()> {
@@ -71,6 +72,7 @@ impl GroupStore for MemoryStore {
         unused(is_used, "delete group", "the group has deployments")?;
         state.groups.remove(&id);
         state.scopes.retain(|_, scope| scope.group_id != id);
+        state.drop_overrides(|given| given.at == OverrideAt::Group(id));
         state.note(audit);
         Ok(())
     }

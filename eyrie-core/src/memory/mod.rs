@@ -3,6 +3,7 @@
 //! Nothing survives the process. Every method locks once, checks everything and then changes, so that a refused call leaves what it
 //! found.
 
+mod access;
 mod audit;
 mod deployments;
 mod events;

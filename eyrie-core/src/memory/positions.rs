@@ -6,7 +6,7 @@ use super::{MemoryStore, state::State};
 use crate::{
     clock::Timestamp,
     error::Result,
-    id::{ClusterId, RunId},
+    id::{ClusterId, RunId, UserId},
     model::{AuditEntry, Run},
     store::{InQueue, Page, PageRequest, QueueOf, QueueStore, has_turn, limit_reached, wait_of},
 };
@@ -44,9 +44,10 @@ impl QueueStore for MemoryStore {
         self.state().standing(run, self.now())
     }
 
-    async fn queue(&self, of: QueueOf, page: PageRequest) -> Result<Page<InQueue>> {
+    async fn queue(&self, of: QueueOf, reader: Option<UserId>, page: PageRequest) -> Result<Page<InQueue>> {
         let state = self.state();
         let open = state.open.values().flatten().filter_map(|id| Some(&state.runs.get(id)?.run));
+        let seen = open.filter(|run| state.shows(reader, run.deployment_id));
         let place = |run: &Run| match of {
             QueueOf::Deployment(_) => in_order(run),
             QueueOf::Project(_) => (false, run.queued_at, run.id),
@@ -59,7 +60,7 @@ impl QueueStore for MemoryStore {
             QueueOf::Deployment(deployment) => run.deployment_id == deployment,
             QueueOf::Project(project) => run.project_id == project,
         };
-        let mut behind: Vec<_> = open.filter(fits).filter(|run| cursor.is_none_or(|cursor| place(run) > cursor)).collect();
+        let mut behind: Vec<_> = seen.filter(fits).filter(|run| cursor.is_none_or(|cursor| place(run) > cursor)).collect();
         behind.sort_by_key(|run| place(run));
         let most = behind.into_iter().take(page.limit() as usize + 1);
         let standing = most.filter_map(|run| state.standing(run.id, self.now()).transpose());

@@ -15,6 +15,20 @@ use crate::{
 };
 
 impl State {
+    /// Refuses to leave a project to nobody: whoever has rights as its admin must not be its last one to lose them.
+    fn check_admins(&self, project: ProjectId, user: UserId, role: Option<Role>, operation: &'static str) -> Result<()> {
+        let has_rights = |user: &UserId| self.users.get(user).is_some_and(|user| !user.disabled);
+        let is_admin = self.members.get(&(project, user)) == Some(&Role::Admin) && has_rights(&user);
+        if !is_admin || role == Some(Role::Admin) {
+            return Ok(());
+        }
+        let owner = self.projects.get(&project).and_then(|project| project.owner_id);
+        let another =
+            self.members.iter().any(|((of, member), role)| *of == project && *member != user && *role == Role::Admin && has_rights(member));
+        let message = "it is the last admin of a project without an owner; make somebody else admin first";
+        unused(!another && !owner.is_some_and(|owner| has_rights(&owner)), operation, message)
+    }
+
     fn check_project(&self, project: &Project, operation: &'static str) -> Result<()> {
         let others = self.projects.values().filter(|other| other.id != project.id);
         free(others, operation, "there is a project of that slug", |other| other.slug == project.slug)?;
@@ -72,6 +86,7 @@ impl ProjectStore for MemoryStore {
         unused(state.services.values().any(|service| service.project_id == id), OPERATION, "the project has services")?;
         state.projects.remove(&id);
         state.members.retain(|(project, _), _| *project != id);
+        state.drop_overrides(|given| given.project_id == id);
         state.note(audit);
         Ok(())
     }
@@ -83,6 +98,7 @@ impl MemberStore for MemoryStore {
         let mut state = self.state();
         need(&state.projects, membership.project_id, "project")?;
         need(&state.users, membership.user_id, "user")?;
+        state.check_admins(membership.project_id, membership.user_id, Some(membership.role), "set membership")?;
         state.members.insert((membership.project_id, membership.user_id), membership.role);
         state.note(audit);
         Ok(())
@@ -91,7 +107,9 @@ impl MemberStore for MemoryStore {
     async fn remove_membership(&self, project: ProjectId, user: UserId, audit: &AuditEntry) -> Result<()> {
         let mut state = self.state();
         need(&state.members, (project, user), "member")?;
+        state.check_admins(project, user, None, "remove membership")?;
         state.members.remove(&(project, user));
+        state.drop_overrides(|given| given.project_id == project && given.user_id == user);
         state.note(audit);
         Ok(())
     }

@@ -46,11 +46,12 @@ impl ReleaseStore for MemoryStore {
     }
 
     async fn deployed_services(&self, filter: DeployedServiceFilter, page: PageRequest) -> Result<Page<DeployedService>> {
+        let state = self.state();
         let fits = |service: &DeployedService| {
             filter.project.is_none_or(|project| project == service.project_id)
                 && filter.deployment.is_none_or(|deployment| deployment == service.deployment_id)
+                && state.shows(filter.reader, service.deployment_id)
         };
-        let state = self.state();
         Ok(oldest_first(&state.deployed, &page, DeployedServiceId::from_uuid, |service| service.id.uuid(), fits))
     }
 }

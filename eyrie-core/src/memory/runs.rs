@@ -136,6 +136,7 @@ impl RunStore for MemoryStore {
                 && filter.deployment.is_none_or(|deployment| deployment == run.deployment_id)
                 && filter.state.is_none_or(|state| state == run.state)
                 && filter.service.is_none_or(|service| Some(service) == service_of(run))
+                && state.shows(filter.reader, run.deployment_id)
         };
         let pick = |record: &RunRecord| fits(&record.run).then(|| record.run.clone());
         Ok(newest_first(&state.runs, &page, RunId::from_uuid, |run| run.id.uuid(), pick))

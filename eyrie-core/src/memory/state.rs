@@ -16,8 +16,8 @@ use crate::{
         ServiceId, TokenId, UserId, WorkerId,
     },
     model::{
-        AuditEntry, DeployedService, Deployment, DeploymentGroup, NamespaceUid, PlanHash, PrincipalRef, Project, Release, Role, Run,
-        RunEvent, RunState, Schedule, Scope, Service, Step, StepIndex, StepState, Token, User,
+        AuditEntry, DeployedService, Deployment, DeploymentGroup, NamespaceUid, OverrideAt, PlanHash, PrincipalRef, Project, Release, Role,
+        RoleOverride, Run, RunEvent, RunState, Schedule, Scope, Service, Step, StepIndex, StepState, Token, User,
     },
     name::{Origin, StepName},
     store::{EventRow, Lane, LogChunk, Page, PageRequest, RequestKey},
@@ -62,6 +62,7 @@ pub(super) struct State {
     pub(super) feed_floor: u64,
     pub(super) releases: BTreeMap<ReleaseId, Release>,
     pub(super) deployed: BTreeMap<DeployedServiceId, DeployedService>,
+    pub(super) overrides: BTreeMap<(OverrideAt, UserId), RoleOverride>,
 }
 
 /// A worker's lease.

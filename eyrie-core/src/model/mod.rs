@@ -18,6 +18,7 @@ mod queue;
 mod recurrence;
 mod release;
 mod retention;
+mod role_override;
 mod run;
 mod run_event;
 mod schedule;
@@ -46,6 +47,7 @@ pub use queue::{Ahead, Limited, MAX_RUNNING, QUEUE_POLICY, QueuePlace, QueuePoli
 pub use recurrence::{CronExpression, TimeZoneName};
 pub use release::Release;
 pub use retention::RetentionPolicy;
+pub use role_override::{AccessPath, Grant, Grants, OverrideAt, RoleOverride};
 pub use run::{Resumption, Run, RunKind, RunMove, RunRow, RunState};
 pub(crate) use run::{beside, cause};
 pub use run_event::{EventCursor, RunEvent, RunEventBody};

@@ -1,12 +1,12 @@
-//! The checks: what a principal is with respect to a project, and whether that is enough.
+//! The checks: what a principal is with respect to a project, a group or a deployment, and whether that is enough.
 
-use std::fmt;
+use std::{fmt, sync::atomic::Ordering};
 
 use crate::{
-    access::{Permission, Role, Standing},
+    access::{AccessLevel, DecidedBy, Decision, Permission, Role, Standing},
     error::{Denied, Error, Result},
-    id::{DeploymentId, ProjectId, RunId, ScheduleId, UserId},
-    model::{Principal, Project, TokenBinding, TokenKind, User, Verdict},
+    id::{DeploymentId, GroupId, ProjectId, RunId, ScheduleId, UserId},
+    model::{AccessPath, Principal, TokenBinding, TokenKind, User, Verdict},
     platform::Acting,
 };
 
@@ -15,36 +15,65 @@ use crate::{
 pub struct Resource {
     what: &'static str,
     id: uuid::Uuid,
-    project: ProjectId,
-    deployment: Option<DeploymentId>,
+    path: AccessPath,
     run: Option<RunId>,
 }
 
 impl Resource {
     pub(super) fn project(id: ProjectId) -> Self {
-        Self { what: "project", id: id.uuid(), project: id, deployment: None, run: None }
+        Self { what: "project", id: id.uuid(), path: AccessPath::Project(id), run: None }
     }
 
-    /// Something in a project.
+    /// Something in a project, for which the role in the project counts.
     pub(super) fn inside(what: &'static str, id: uuid::Uuid, project: ProjectId) -> Self {
-        Self { what, id, project, deployment: None, run: None }
+        Self { what, id, path: AccessPath::Project(project), run: None }
+    }
+
+    pub(super) fn group(id: GroupId, project: ProjectId) -> Self {
+        Self::in_group("group", id.uuid(), id, project)
+    }
+
+    /// Something in a group, for which the role in the group counts.
+    pub(super) fn in_group(what: &'static str, id: uuid::Uuid, group: GroupId, project: ProjectId) -> Self {
+        Self { what, id, path: AccessPath::Group(project, group), run: None }
     }
 
     pub(super) fn deployment(id: DeploymentId, project: ProjectId) -> Self {
-        Self { what: "deployment", id: id.uuid(), project, deployment: Some(id), run: None }
+        Self::in_deployment("deployment", id.uuid(), id, project)
+    }
+
+    /// Something of a deployment, for which the role in the deployment counts.
+    pub(super) fn in_deployment(what: &'static str, id: uuid::Uuid, deployment: DeploymentId, project: ProjectId) -> Self {
+        Self { what, id, path: AccessPath::Deployment(project, deployment), run: None }
     }
 
     pub(super) fn scheduled(id: ScheduleId, deployment: DeploymentId, project: ProjectId) -> Self {
-        Self { what: "schedule", id: id.uuid(), project, deployment: Some(deployment), run: None }
+        Self::in_deployment("schedule", id.uuid(), deployment, project)
     }
 
     pub(super) fn run(id: RunId, deployment: DeploymentId, project: ProjectId) -> Self {
-        Self { what: "run", id: id.uuid(), project, deployment: Some(deployment), run: Some(id) }
+        Self { run: Some(id), ..Self::in_deployment("run", id.uuid(), deployment, project) }
     }
 
     /// The project that it belongs to.
     pub(super) fn project_id(&self) -> ProjectId {
-        self.project
+        self.path.project()
+    }
+
+    /// Whose roles count for it.
+    pub(super) fn level(&self) -> AccessLevel {
+        match self.path {
+            AccessPath::Project(_) => AccessLevel::Project,
+            AccessPath::Group(..) => AccessLevel::Group,
+            AccessPath::Deployment(..) => AccessLevel::Deployment,
+        }
+    }
+
+    fn deployment_id(&self) -> Option<DeploymentId> {
+        match self.path {
+            AccessPath::Deployment(_, deployment) => Some(deployment),
+            _ => None,
+        }
     }
 }
 
@@ -57,13 +86,18 @@ impl fmt::Display for Resource {
 impl Acting {
     /// Lets through whoever has the permission on the resource. What a principal may not even read answers as missing.
     pub(super) async fn require(&self, permission: Permission, resource: &Resource) -> Result<()> {
-        let standing = self.standing(resource).await?;
-        if permission.allows(standing) && self.token_can(permission) {
-            return Ok(());
+        self.require_as(permission, resource).await.map(drop)
+    }
+
+    /// The same, and says as what.
+    pub(super) async fn require_as(&self, permission: Permission, resource: &Resource) -> Result<Decision> {
+        let decision = self.judge(resource).await?;
+        if permission.allows(decision.standing) && self.token_can(permission) {
+            return Ok(decision);
         }
         let denied = permission.denied();
-        self.refused(permission, &resource.to_string(), Some(resource.project), &denied.needs).await;
-        if Permission::ProjectRead.allows(standing) { Err(denied.into()) } else { Err(Error::not_found(resource.what)) }
+        self.refused(permission, &resource.to_string(), Some(resource.project_id()), &denied.needs).await;
+        if Permission::ProjectRead.allows(decision.standing) { Err(denied.into()) } else { Err(Error::not_found(resource.what)) }
     }
 
     /// Lets through whoever has a permission that belongs to no project.
@@ -97,7 +131,7 @@ impl Acting {
             return Ok(());
         }
         let denied = Denied { permission: permission.as_str(), needs: format!("the role {role} in the project") };
-        self.refused(permission, &resource.to_string(), Some(resource.project), &denied.needs).await;
+        self.refused(permission, &resource.to_string(), Some(resource.project_id()), &denied.needs).await;
         Err(denied.into())
     }
 
@@ -109,7 +143,7 @@ impl Acting {
     }
 
     /// Whether a token's capability covers the permission: a service token starts, reads and cancels, and nothing else.
-    fn token_can(&self, permission: Permission) -> bool {
+    pub(super) fn token_can(&self, permission: Permission) -> bool {
         match self.principal.rights() {
             Principal::Token { kind: TokenKind::Service, .. } => {
                 matches!(permission, Permission::ProjectRead | Permission::RunStart | Permission::RunCancel)
@@ -120,59 +154,73 @@ impl Acting {
         }
     }
 
-    /// What the principal is with respect to the resource's project.
+    /// What the principal is with respect to the resource.
     pub(super) async fn standing(&self, resource: &Resource) -> Result<Standing> {
+        Ok(self.judge(resource).await?.standing)
+    }
+
+    /// What the principal is with respect to the resource, and which grant says so. One question to the store at most.
+    pub(super) async fn judge(&self, resource: &Resource) -> Result<Decision> {
+        let decided = |standing, by| Ok(Decision { standing, by });
         match self.principal.rights() {
-            Principal::System { .. } | Principal::LocalOperator { .. } => Ok(Standing::Operator),
-            Principal::Deputy { .. } => Ok(Standing::Outsider),
-            Principal::User { id, .. } => self.user_standing(*id, resource.project).await,
+            Principal::System { .. } | Principal::LocalOperator { .. } => decided(Standing::Operator, DecidedBy::LocalOperator),
+            Principal::Deputy { .. } => decided(Standing::Outsider, DecidedBy::NoRole),
+            Principal::User { id, .. } => self.judge_user(*id, resource).await,
             Principal::Token { kind, binding, created_by, .. } => {
                 let covered = match binding {
-                    TokenBinding::Project(project) => *project == resource.project,
-                    TokenBinding::Deployment(deployment) => Some(*deployment) == resource.deployment,
+                    TokenBinding::Project(project) => *project == resource.project_id(),
+                    TokenBinding::Deployment(deployment) => Some(*deployment) == resource.deployment_id(),
                     TokenBinding::Run(run) => Some(*run) == resource.run,
                     _ => false,
                 };
                 match (kind, covered) {
-                    (_, false) => Ok(Standing::Outsider),
-                    (TokenKind::Run, true) => Ok(Standing::OwnRun),
-                    // Its creator's current standing, cut to a developer's.
+                    (_, false) => decided(Standing::Outsider, DecidedBy::TokenBinding),
+                    (TokenKind::Run, true) => decided(Standing::OwnRun, DecidedBy::TokenBinding),
+                    // Its creator's current standing at that very place, cut to a developer's.
                     (_, true) => match created_by {
-                        None => Ok(Standing::Member(Role::Developer)),
-                        Some(creator) => Ok(match self.user_standing(*creator, resource.project).await? {
-                            Standing::Operator => Standing::Member(Role::Developer),
-                            Standing::Member(role) => Standing::Member(role.min(Role::Developer)),
-                            other => other,
-                        }),
+                        None => decided(Standing::Member(Role::Developer), DecidedBy::TokenBinding),
+                        Some(creator) => {
+                            let Decision { standing, by } = self.judge_user(*creator, resource).await?;
+                            decided(standing.role().map_or(standing, |role| Standing::Member(role.min(Role::Developer))), by)
+                        }
                     },
                 }
             }
         }
     }
 
-    pub(super) async fn user_standing(&self, id: UserId, project: ProjectId) -> Result<Standing> {
-        let Some(user) = self.enabled_user(id).await? else {
-            return Ok(Standing::Outsider);
+    /// What the user is with respect to the resource.
+    pub(super) async fn judge_user(&self, user: UserId, resource: &Resource) -> Result<Decision> {
+        let grants = self.store().grants_on_path(user, resource.path).await?;
+        self.note_operator(user, grants.operator);
+        Ok(Decision::of(&grants))
+    }
+
+    /// Whose overrides a list below the resource has to obey, for whoever was let through as that; none: nobody's, all of it is seen.
+    pub(super) fn reader(&self, decision: Decision) -> Option<UserId> {
+        let whose = match self.principal.rights() {
+            Principal::User { id, .. } => Some(*id),
+            Principal::Token { created_by, .. } => *created_by,
+            _ => None,
         };
-        if user.operator {
-            return Ok(Standing::Operator);
-        }
-        let owner = match self.store().project(project).await {
-            Ok(Project { owner_id, .. }) => owner_id == Some(id),
-            Err(error) if error.is_not_found() => false,
-            Err(error) => return Err(error),
-        };
-        if owner {
-            return Ok(Standing::Member(Role::Admin));
-        }
-        Ok(self.store().role_in(project, id).await?.map_or(Standing::Outsider, Standing::Member))
+        whose.filter(|_| !matches!(decision.by, DecidedBy::Operator | DecidedBy::Owner))
     }
 
     pub(super) async fn enabled_user(&self, id: UserId) -> Result<Option<User>> {
         match self.store().user(id).await {
-            Ok(user) => Ok(Some(user).filter(|user| !user.disabled)),
+            Ok(user) => {
+                self.note_operator(id, user.operator);
+                Ok(Some(user).filter(|user| !user.disabled))
+            }
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error),
+        }
+    }
+
+    /// Remembers for the audit whether the principal acts as an operator.
+    fn note_operator(&self, user: UserId, is_operator: bool) {
+        if matches!(self.principal.rights(), Principal::User { id, .. } if *id == user) {
+            self.as_operator.store(is_operator, Ordering::Relaxed);
         }
     }
 

@@ -65,19 +65,25 @@ impl Acting {
         Ok(DeploymentView { deployment, effective_settings })
     }
 
-    /// A project's, group's or service's deployments in the order of their making.
+    /// A project's, group's or service's deployments that the principal may read, in the order of their making.
     ///
     /// # Errors
     /// `Invalid` when the filter names none of the three; `NotFound` for what the principal may not read.
     pub async fn deployments(&self, filter: DeploymentFilter, page: PageRequest) -> Result<Page<Deployment>> {
-        let project = match filter {
-            DeploymentFilter { project: Some(project), .. } => project,
-            DeploymentFilter { group: Some(group), .. } => self.store().group(group).await?.project_id,
-            DeploymentFilter { service: Some(service), .. } => self.store().service(service).await?.project_id,
+        let resource = match filter {
+            DeploymentFilter { group: Some(group), .. } => Resource::group(group, self.store().group(group).await?.project_id),
+            DeploymentFilter { service: Some(service), .. } => {
+                Resource::inside("service", service.uuid(), self.store().service(service).await?.project_id)
+            }
+            DeploymentFilter { project: Some(project), .. } => Resource::project(project),
             _ => return Err(Invalid::new("project", "name the project, group or service whose deployments to list").into()),
         };
-        self.require(Permission::ProjectRead, &Resource::project(project)).await?;
-        self.store().deployments(DeploymentFilter { project: Some(project), ..filter }, page).await
+        let decision = self.require_as(Permission::ProjectRead, &resource).await?;
+        let project = match filter.project {
+            Some(project) if project != resource.project_id() => return Ok(Page { items: Vec::new(), next: None }),
+            _ => Some(resource.project_id()),
+        };
+        self.store().deployments(DeploymentFilter { project, reader: self.reader(decision), ..filter }, page).await
     }
 
     /// Changes a deployment that still has the version that was read.

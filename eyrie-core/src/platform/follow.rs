@@ -1,6 +1,10 @@
 //! Following runs: streams that end when the follower may no longer see what they show.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::time::Instant;
 
@@ -8,14 +12,17 @@ use crate::{
     access::Permission,
     engine::{Feed, Subscription},
     error::{Error, ErrorKind, Result},
-    id::{ProjectId, RunId},
-    model::{EventCursor, RunEvent},
-    platform::{Acting, Resource},
-    store::FeedItem,
+    id::RunId,
+    model::{EventCursor, Principal, RunEvent, TokenBinding, TokenKind},
+    platform::Acting,
+    store::{FeedItem, RunReader},
 };
 
 /// How long a stream trusts the last look at its follower's rights.
 const RECHECK: Duration = Duration::from_secs(2);
+
+/// Of how many runs at most it is found out at once whether they may be seen.
+const ASKED_AT_ONCE: usize = 500;
 
 /// The events of one run, each exactly once and in order.
 #[derive(Debug)]
@@ -52,8 +59,18 @@ impl RunStream {
 pub struct RunsStream {
     acting: Acting,
     feed: Feed,
-    readable: HashMap<ProjectId, bool>,
+    /// Of which runs the follower may see what happens, as of the last look at its rights.
+    readable: HashMap<RunId, bool>,
+    sees: Sees,
     checked: Instant,
+}
+
+/// Which runs somebody may see at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sees {
+    Everything,
+    RunsOf(RunReader),
+    Nothing,
 }
 
 impl RunsStream {
@@ -66,6 +83,7 @@ impl RunsStream {
         loop {
             if self.checked.elapsed() >= RECHECK {
                 self.acting.still_proved().await?;
+                self.sees = self.acting.sees().await?;
                 self.readable.clear();
                 self.checked = Instant::now();
             }
@@ -74,20 +92,30 @@ impl RunsStream {
                 item = self.feed.next() => item?,
                 () = tokio::time::sleep_until(self.checked + RECHECK) => continue,
             };
-            let project = item.event.project_id;
-            let readable = match self.readable.get(&project) {
-                Some(readable) => *readable,
-                None => {
-                    let standing = self.acting.standing(&Resource::project(project)).await?;
-                    let readable = Permission::ProjectRead.allows(standing);
-                    self.readable.insert(project, readable);
-                    readable
-                }
-            };
-            if readable {
+            if self.may_see(item.event.run_id).await? {
                 return Ok(item);
             }
         }
+    }
+
+    /// Whether the run may be seen. Where that is not known yet, the same is found out of all runs whose events come next.
+    async fn may_see(&mut self, run: RunId) -> Result<bool> {
+        let reader = match self.sees {
+            Sees::Everything => return Ok(true),
+            Sees::Nothing => return Ok(false),
+            Sees::RunsOf(reader) => reader,
+        };
+        if let Some(readable) = self.readable.get(&run) {
+            return Ok(*readable);
+        }
+        let ahead = self.feed.read_ahead().map(|item| item.event.run_id).filter(|run| !self.readable.contains_key(run));
+        let mut unknown: HashSet<RunId> = ahead.take(ASKED_AT_ONCE - 1).collect();
+        unknown.insert(run);
+        let unknown = Vec::from_iter(unknown);
+        let readable = self.acting.store().readable_runs(reader, &unknown).await?;
+        self.readable.extend(unknown.into_iter().map(|run| (run, false)));
+        self.readable.extend(readable.into_iter().map(|run| (run, true)));
+        Ok(self.readable.get(&run) == Some(&true))
     }
 }
 
@@ -111,7 +139,29 @@ impl Acting {
             Some(cursor) => cursor,
             None => self.store().feed_end().await?,
         };
-        Ok(RunsStream { acting: self.clone(), feed: self.eyrie.0.engine.feed(cursor), readable: HashMap::new(), checked: Instant::now() })
+        let (feed, sees) = (self.eyrie.0.engine.feed(cursor), self.sees().await?);
+        Ok(RunsStream { acting: self.clone(), feed, readable: HashMap::new(), sees, checked: Instant::now() })
+    }
+
+    /// Which runs the principal may see.
+    async fn sees(&self) -> Result<Sees> {
+        let (user, bound) = match self.principal.rights() {
+            Principal::System { .. } | Principal::LocalOperator { .. } => return Ok(Sees::Everything),
+            Principal::User { id, .. } => (Some(*id), RunReader::default()),
+            Principal::Token { kind: TokenKind::Service, binding, created_by, .. } => match binding {
+                TokenBinding::Project(project) => (*created_by, RunReader { project: Some(*project), ..RunReader::default() }),
+                TokenBinding::Deployment(deployment) => (*created_by, RunReader { deployment: Some(*deployment), ..RunReader::default() }),
+                _ => return Ok(Sees::Nothing),
+            },
+            _ => return Ok(Sees::Nothing),
+        };
+        let Some(id) = user else { return Ok(Sees::RunsOf(bound)) };
+        Ok(match self.enabled_user(id).await? {
+            None => Sees::Nothing,
+            Some(user) if !user.operator => Sees::RunsOf(RunReader { user: Some(id), ..bound }),
+            Some(_) if bound == RunReader::default() => Sees::Everything,
+            Some(_) => Sees::RunsOf(bound),
+        })
     }
 
     async fn still_may_read(&self, run: RunId) -> Result<()> {

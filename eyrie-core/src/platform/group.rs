@@ -39,13 +39,13 @@ impl Acting {
         self.group_for(id, Permission::ProjectRead).await
     }
 
-    /// The project's groups in the order of their making.
+    /// The project's groups that the principal may read, in the order of their making.
     ///
     /// # Errors
     /// `NotFound`, also for a project that the principal may not read.
     pub async fn groups(&self, project: ProjectId, page: PageRequest) -> Result<Page<DeploymentGroup>> {
-        self.require(Permission::ProjectRead, &Resource::project(project)).await?;
-        self.store().groups(project, page).await
+        let decision = self.require_as(Permission::ProjectRead, &Resource::project(project)).await?;
+        self.store().groups(project, self.reader(decision), page).await
     }
 
     /// Changes a group that still has the version that was read.
@@ -76,7 +76,7 @@ impl Acting {
     /// The group, for whoever has the permission on it.
     pub(super) async fn group_for(&self, id: GroupId, permission: Permission) -> Result<DeploymentGroup> {
         let group = self.store().group(id).await?;
-        self.require(permission, &Resource::inside("group", id.uuid(), group.project_id)).await?;
+        self.require(permission, &Resource::group(id, group.project_id)).await?;
         Ok(group)
     }
 }

@@ -18,15 +18,18 @@ mod approval;
 mod audit;
 mod builder;
 mod deployment;
+mod explain;
 mod firing;
 mod follow;
 mod group;
 mod host;
 mod member;
+mod owner;
 mod project;
 mod queue;
 mod release;
 mod report;
+mod role_override;
 mod run;
 mod schedule;
 mod scope;
@@ -36,7 +39,13 @@ mod sign_in;
 mod token;
 mod user;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use crate::{
     access::PasswordHasher,
@@ -53,6 +62,7 @@ pub use access_check::Resource;
 pub use approval::OpenApproval;
 pub use builder::EyrieBuilder;
 pub use deployment::DeploymentView;
+pub use explain::{Explanation, Place};
 pub use follow::{RunStream, RunsStream};
 pub use queue::QueuedRun;
 pub use run::{RunRequest, RunView, StartRun};
@@ -80,6 +90,8 @@ struct Platform {
 pub struct Acting {
     eyrie: Eyrie,
     principal: Principal,
+    /// Whether the principal's account was an operator's when it was last looked at.
+    as_operator: Arc<AtomicBool>,
 }
 
 impl Eyrie {
@@ -92,7 +104,7 @@ impl Eyrie {
     /// The use cases on behalf of `principal`. Whoever calls this vouches for the principal.
     #[must_use]
     pub fn acting_as(&self, principal: Principal) -> Acting {
-        Acting { eyrie: self.clone(), principal }
+        Acting { eyrie: self.clone(), principal, as_operator: Arc::default() }
     }
 
     /// Stops in an orderly way: takes no new runs, lets bodies finish within the grace, hands everything back.
@@ -129,7 +141,18 @@ impl Acting {
         self.entry(action, resource.to_string(), project, Verdict::Allowed, String::new())
     }
 
+    /// The same, with what else there is to say.
+    fn allowed_because(&self, action: &str, resource: impl ToString, project: Option<ProjectId>, reason: String) -> AuditEntry {
+        self.entry(action, resource.to_string(), project, Verdict::Allowed, reason)
+    }
+
+    /// An operator's entries say so: the rights are not those of the account's roles.
     fn entry(&self, action: &str, resource: String, project_id: Option<ProjectId>, verdict: Verdict, reason: String) -> AuditEntry {
+        let reason = match (self.as_operator.load(Ordering::Relaxed), reason.is_empty()) {
+            (false, _) => reason,
+            (true, true) => "as operator".to_owned(),
+            (true, false) => format!("as operator: {reason}"),
+        };
         AuditEntry {
             id: AuditId::new(),
             at: self.now(),

@@ -1,13 +1,11 @@
 //! The queue, to be read: where a run stands, why it waits, and what waits with it.
 
-use std::collections::HashMap;
-
 use serde::Serialize;
 
 use crate::{
     access::Permission,
     error::{Invalid, Result},
-    id::{DeploymentId, RunId},
+    id::RunId,
     model::{Ahead, Deployment, MAX_RUNNING, QueuePlace, QueuePolicy, Run, Settings},
     platform::{Acting, Resource},
     store::{InQueue, Page, PageRequest, QueueOf},
@@ -32,13 +30,16 @@ impl Acting {
         self.run_for(id, Permission::ProjectRead).await?;
         let Some(standing) = self.store().in_queue(id).await? else { return Ok(QueuePlace::default()) };
         let sees = match standing.behind {
-            Some(before) => self.may_see(&Resource::run(before, standing.run.deployment_id, standing.run.project_id)).await?,
+            Some(before) => {
+                let resource = Resource::run(before, standing.run.deployment_id, standing.run.project_id);
+                Permission::ProjectRead.allows(self.standing(&resource).await?)
+            }
             None => false,
         };
         Ok(place(&standing, sees))
     }
 
-    /// The runs that have not ended: of a deployment, the one that has the turn and then the others in the order in which they get
+    /// The runs that have not ended and that the principal may read: of a deployment, the one that has the turn and then the others in the order in which they get
     /// it; of a project, in the order in which they were queued.
     ///
     /// # Errors
@@ -48,27 +49,10 @@ impl Acting {
             QueueOf::Deployment(deployment) => Resource::deployment(deployment, self.store().deployment(deployment).await?.project_id),
             QueueOf::Project(project) => Resource::project(project),
         };
-        self.require(Permission::ProjectRead, &resource).await?;
-        let Page { items, next } = self.store().queue(of, page).await?;
-        let mut readable: HashMap<DeploymentId, bool> = HashMap::new();
-        let mut queued = Vec::with_capacity(items.len());
-        for standing in items {
-            let deployment = standing.run.deployment_id;
-            let sees = match readable.get(&deployment) {
-                Some(sees) => *sees,
-                None => {
-                    let sees = self.may_see(&Resource::deployment(deployment, standing.run.project_id)).await?;
-                    readable.insert(deployment, sees);
-                    sees
-                }
-            };
-            queued.push(QueuedRun { queue: place(&standing, sees), run: standing.run });
-        }
-        Ok(Page { items: queued, next })
-    }
-
-    async fn may_see(&self, resource: &Resource) -> Result<bool> {
-        Ok(Permission::ProjectRead.allows(self.standing(resource).await?))
+        let reader = self.reader(self.require_as(Permission::ProjectRead, &resource).await?);
+        let page = self.store().queue(of, reader, page).await?;
+        // A run stands behind runs of its own deployment, all of which may be read by whoever is shown it in a list.
+        Ok(page.map(|standing| QueuedRun { queue: place(&standing, true), run: standing.run }))
     }
 
     /// The queue policy of a deployment for which no level of the settings says one: what its type says.

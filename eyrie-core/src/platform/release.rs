@@ -40,20 +40,19 @@ impl Acting {
         Ok(deployed)
     }
 
-    /// What runs in a project or because of a deployment.
+    /// What runs in a project or because of a deployment, as far as the principal may read it.
     ///
     /// # Errors
     /// `Invalid` when the filter names neither; `NotFound` for what the principal may not read.
     pub async fn deployed_services(&self, filter: DeployedServiceFilter, page: PageRequest) -> Result<Page<DeployedService>> {
-        match filter {
+        let resource = match filter {
             DeployedServiceFilter { deployment: Some(deployment), .. } => {
-                self.deployment_for(deployment, Permission::ProjectRead).await?;
+                Resource::deployment(deployment, self.store().deployment(deployment).await?.project_id)
             }
-            DeployedServiceFilter { project: Some(project), .. } => {
-                self.require(Permission::ProjectRead, &Resource::project(project)).await?;
-            }
+            DeployedServiceFilter { project: Some(project), .. } => Resource::project(project),
             _ => return Err(Invalid::new("project", "name the project or deployment whose deployed services to list").into()),
-        }
-        self.store().deployed_services(filter, page).await
+        };
+        let reader = self.reader(self.require_as(Permission::ProjectRead, &resource).await?);
+        self.store().deployed_services(DeployedServiceFilter { reader, ..filter }, page).await
     }
 }

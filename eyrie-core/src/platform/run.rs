@@ -114,7 +114,7 @@ impl Acting {
         Ok(RunView { run, steps })
     }
 
-    /// Runs of a project, deployment or service, newest first. Operators may ask for all.
+    /// Runs of a project, deployment or service that the principal may read, newest first. Operators may ask for all.
     ///
     /// # Errors
     /// `NotFound` for what the principal may not read.
@@ -123,18 +123,21 @@ impl Acting {
             RunFilter { deployment: Some(deployment), .. } => {
                 Some(Resource::deployment(deployment, self.store().deployment(deployment).await?.project_id))
             }
-            RunFilter { service: Some(service), .. } => Some(Resource::project(self.store().service(service).await?.project_id)),
+            RunFilter { service: Some(service), .. } => {
+                Some(Resource::inside("service", service.uuid(), self.store().service(service).await?.project_id))
+            }
             RunFilter { project: Some(project), .. } => Some(Resource::project(project)),
             _ => None,
         };
         match resource {
             Some(resource) => {
-                self.require(Permission::ProjectRead, &resource).await?;
-                self.store().runs(RunFilter { project: Some(resource.project_id()), ..filter }, page).await
+                let decision = self.require_as(Permission::ProjectRead, &resource).await?;
+                let project = Some(resource.project_id());
+                self.store().runs(RunFilter { project, reader: self.reader(decision), ..filter }, page).await
             }
             None => {
                 self.require_everywhere(Permission::UserManage, "all runs").await?;
-                self.store().runs(filter, page).await
+                self.store().runs(RunFilter { reader: None, ..filter }, page).await
             }
         }
     }

@@ -81,7 +81,7 @@ impl Acting {
     async fn scope_for(&self, id: ScopeId, permission: Permission) -> Result<(Scope, DeploymentGroup)> {
         let scope = self.store().scope(id).await?;
         let group = self.store().group(scope.group_id).await?;
-        self.require(permission, &Resource::inside("scope", id.uuid(), group.project_id)).await?;
+        self.require(permission, &Resource::in_group("scope", id.uuid(), group.id, group.project_id)).await?;
         Ok((scope, group))
     }
 }

@@ -46,11 +46,14 @@ impl Acting {
     /// # Errors
     /// `Invalid` unless it lasts 1 to 180 days.
     pub async fn create_service_token(&self, new: NewServiceToken) -> Result<(TokenSecret, Token)> {
-        let (project, binding) = match new.target {
-            ServiceTokenTarget::Project(project) => (project, TokenBinding::Project(project)),
-            ServiceTokenTarget::Deployment(id) => (self.store().deployment(id).await?.project_id, TokenBinding::Deployment(id)),
+        let (resource, binding) = match new.target {
+            ServiceTokenTarget::Project(project) => (Resource::project(project), TokenBinding::Project(project)),
+            ServiceTokenTarget::Deployment(id) => {
+                (Resource::deployment(id, self.store().deployment(id).await?.project_id), TokenBinding::Deployment(id))
+            }
         };
-        self.require(Permission::TokenCreate, &Resource::project(project)).await?;
+        self.require(Permission::TokenCreate, &resource).await?;
+        let project = resource.project_id();
         if !(1..=180).contains(&new.days) {
             return Err(Invalid::new("days", "must be 1 to 180").into());
         }
@@ -102,21 +105,27 @@ impl Acting {
     pub async fn revoke_token(&self, id: TokenId) -> Result<()> {
         let token = self.store().token(id).await?;
         let own = matches!(&self.principal, Principal::User { id, .. } if token.created_by == Some(*id));
-        let project = match token.binding {
-            TokenBinding::Project(project) => Some(project),
-            TokenBinding::Deployment(deployment) => Some(self.store().deployment(deployment).await?.project_id),
-            TokenBinding::Run(run) => Some(self.store().run(run).await?.project_id),
+        let resource = match token.binding {
+            TokenBinding::Project(project) => Some(Resource::inside("token", id.uuid(), project)),
+            TokenBinding::Deployment(deployment) => {
+                Some(Resource::in_deployment("token", id.uuid(), deployment, self.store().deployment(deployment).await?.project_id))
+            }
+            TokenBinding::Run(run) => {
+                let run = self.store().run(run).await?;
+                Some(Resource::in_deployment("token", id.uuid(), run.deployment_id, run.project_id))
+            }
             TokenBinding::User(_) => None,
         };
-        match project {
+        match &resource {
             _ if own => {}
-            Some(project) => self.require(Permission::TokenRevoke, &Resource::inside("token", id.uuid(), project)).await?,
+            Some(resource) => self.require(Permission::TokenRevoke, resource).await?,
             // A session of somebody else's: whoever is no operator does not even learn that it exists.
             None => self
                 .require_everywhere(Permission::UserManage, &format!("token {id}"))
                 .await
                 .map_err(|error| if error.kind() == ErrorKind::Denied { Error::not_found("token") } else { error })?,
         }
+        let project = resource.map(|resource| resource.project_id());
         let audit = self.allowed(Permission::TokenRevoke.as_str(), format!("token {id}"), project);
         self.store().revoke_token(id, &audit).await
     }

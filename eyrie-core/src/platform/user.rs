@@ -135,14 +135,13 @@ impl Acting {
     }
 
     async fn replace_user(&self, mut user: User, what: &str) -> Result<User> {
-        let mut audit = self.allowed(Permission::UserManage.as_str(), format!("user {}", user.id), None);
-        what.clone_into(&mut audit.reason);
+        let audit = self.allowed_because(Permission::UserManage.as_str(), format!("user {}", user.id), None, what.to_owned());
         self.store().update_user(&user, true, &audit).await?;
         user.version += 1;
         Ok(user)
     }
 
-    fn is_user(&self, id: UserId) -> bool {
+    pub(super) fn is_user(&self, id: UserId) -> bool {
         matches!(&self.principal, Principal::User { id: own, .. } if *own == id)
     }
 }

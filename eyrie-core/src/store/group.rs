@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use crate::{
     error::Result,
-    id::{GroupId, ProjectId, ScopeId},
+    id::{GroupId, ProjectId, ScopeId, UserId},
     model::{AuditEntry, DeploymentGroup, Scope},
     name::Slug,
     store::{Page, PageRequest},
@@ -19,8 +19,8 @@ pub trait GroupStore {
     async fn group(&self, id: GroupId) -> Result<DeploymentGroup>;
     /// The group of that slug in the project.
     async fn group_by_slug(&self, project: ProjectId, slug: &Slug) -> Result<DeploymentGroup>;
-    /// The project's groups in the order of their making.
-    async fn groups(&self, project: ProjectId, page: PageRequest) -> Result<Page<DeploymentGroup>>;
+    /// The project's groups that the reader may see, in the order of their making.
+    async fn groups(&self, project: ProjectId, reader: Option<UserId>, page: PageRequest) -> Result<Page<DeploymentGroup>>;
     /// Replaces the group if the stored version is `group.version`; the stored version then is one more.
     async fn update_group(&self, group: &DeploymentGroup, audit: &AuditEntry) -> Result<()>;
     /// Deletes the group with its scopes. `Conflict` while it has deployments.

@@ -10,6 +10,7 @@
 //!
 //! [`conformance`](crate::conformance) holds the suite that every implementation passes.
 
+mod access;
 mod audit;
 mod capability;
 mod coalesce;
@@ -38,6 +39,7 @@ mod worker;
 
 use std::fmt::Debug;
 
+pub use access::{AccessStore, RunReader};
 pub use audit::{AuditFilter, AuditStore};
 pub use capability::Capabilities;
 pub use coalesce::{Newest, Supersession};
@@ -83,6 +85,7 @@ pub trait Store:
     + UserStore
     + TokenStore
     + AuditStore
+    + AccessStore
     + Debug
     + Send
     + Sync
@@ -108,6 +111,7 @@ impl<T> Store for T where
         + UserStore
         + TokenStore
         + AuditStore
+        + AccessStore
         + Debug
         + Send
         + Sync

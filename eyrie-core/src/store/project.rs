@@ -30,9 +30,11 @@ pub trait ProjectStore {
 /// Keeps roles of users in projects.
 #[async_trait]
 pub trait MemberStore {
-    /// Sets a user's role in a project, new or changed.
+    /// Sets a user's role in a project, new or changed. `Conflict` for another role than admin when the user is the last admin whose account
+    /// is not disabled, and the project has no owner of whom that is true.
     async fn set_membership(&self, membership: &Membership, audit: &AuditEntry) -> Result<()>;
-    /// Takes a user out of a project. `NotFound` when it is no member.
+    /// Takes a user out of a project, with all its overrides there. `NotFound` when it is no member; `Conflict` for the last admin, as for
+    /// [`set_membership`](Self::set_membership).
     async fn remove_membership(&self, project: ProjectId, user: UserId, audit: &AuditEntry) -> Result<()>;
     /// The user's role in the project, if it is a member.
     async fn role_in(&self, project: ProjectId, user: UserId) -> Result<Option<Role>>;

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use crate::{
     error::Result,
-    id::{ClusterId, DeploymentId, ProjectId, RunId},
+    id::{ClusterId, DeploymentId, ProjectId, RunId, UserId},
     model::{AuditEntry, Limited, Run, RunState, Wait},
     store::{Load, Page, PageRequest},
 };
@@ -36,8 +36,8 @@ pub struct InQueue {
 pub trait QueueStore {
     /// Where the run stands; none: it has ended.
     async fn in_queue(&self, run: RunId) -> Result<Option<InQueue>>;
-    /// The runs that have not ended. A page goes on behind a run that may have ended since; one that is no run is `NotFound`.
-    async fn queue(&self, of: QueueOf, page: PageRequest) -> Result<Page<InQueue>>;
+    /// The runs that have not ended and that the reader may see. A page goes on behind a run that may have ended since; one that is no run is `NotFound`.
+    async fn queue(&self, of: QueueOf, reader: Option<UserId>, page: PageRequest) -> Result<Page<InQueue>>;
     /// Says how many runs may be under way at the same time on a cluster; none: any number. Limits of projects and groups follow
     /// their settings. The next claim obeys it; what is under way already stays so.
     async fn limit_cluster(&self, cluster: ClusterId, most: Option<u32>, audit: &AuditEntry) -> Result<()>;

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use crate::{
     clock::Timestamp,
     error::Result,
-    id::{DeployedServiceId, DeploymentId, ProjectId, ReleaseId},
+    id::{DeployedServiceId, DeploymentId, ProjectId, ReleaseId, UserId},
     model::{DeployedService, DeployedState, Release, RunKind},
     store::{Outcome, Page, PageRequest},
 };
@@ -17,6 +17,8 @@ pub struct DeployedServiceFilter {
     pub project: Option<ProjectId>,
     /// Of this deployment.
     pub deployment: Option<DeploymentId>,
+    /// What this member may see. The platform says who reads; whatever else is given here does not count.
+    pub reader: Option<UserId>,
 }
 
 /// Reads releases and deployed services.

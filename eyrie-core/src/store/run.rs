@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use crate::{
     error::Result,
-    id::{DeploymentId, ProjectId, RunId, ServiceId, WorkerId},
+    id::{DeploymentId, ProjectId, RunId, ServiceId, UserId, WorkerId},
     model::{AuditEntry, Plan, PlanHash, QueuePolicy, Run, RunEvent, Step},
     store::{Capabilities, Command, Page, PageRequest, RecordError, Recorded},
 };
@@ -86,6 +86,8 @@ pub struct RunFilter {
     pub service: Option<ServiceId>,
     /// In this state.
     pub state: Option<crate::model::RunState>,
+    /// What this member may see. The platform says who reads; whatever else is given here does not count.
+    pub reader: Option<UserId>,
 }
 
 /// Keeps runs, their steps and plans.

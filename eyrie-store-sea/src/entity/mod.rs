@@ -6,6 +6,8 @@ pub(crate) mod column;
 pub(crate) mod deployed_service;
 pub(crate) mod deployment;
 pub(crate) mod deployment_group;
+pub(crate) mod deployment_override;
+pub(crate) mod group_override;
 pub(crate) mod log_chunk;
 pub(crate) mod membership;
 pub(crate) mod namespace;

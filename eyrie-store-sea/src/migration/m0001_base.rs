@@ -85,6 +85,10 @@ const INDEXES: &[&str] = &[
     "CREATE INDEX deployed_services_project ON deployed_services (project_id, id)",
     "CREATE INDEX audit_entries_project ON audit_entries (project_id, id)",
     "CREATE INDEX audit_entries_resource ON audit_entries (resource, id)",
+    "CREATE INDEX group_overrides_group ON group_overrides (group_id)",
+    "CREATE INDEX group_overrides_member ON group_overrides (project_id, user_id)",
+    "CREATE INDEX deployment_overrides_deployment ON deployment_overrides (deployment_id)",
+    "CREATE INDEX deployment_overrides_member ON deployment_overrides (project_id, user_id)",
     "CREATE UNIQUE INDEX audit_entries_refusal ON audit_entries (refusal_key) WHERE refusal_key IS NOT NULL",
     "CREATE INDEX audit_entries_refused ON audit_entries (id) WHERE refusal_key IS NOT NULL",
 ];
@@ -273,7 +277,25 @@ fn resources() -> Vec<TableCreateStatement> {
         .take(),
         // What settings say about the queue, under the id of whose settings they are; a cluster's limit, under its id.
         table("queue_rules", [id("id"), text_null("queue_policy"), big_integer_null("max_running")]),
+        overrides("group_overrides", "group_id", "deployment_groups"),
+        overrides("deployment_overrides", "deployment_id", "deployments"),
     ]
+}
+
+/// Roles of members at single places: gone with the place, and with the membership.
+fn overrides(name: &'static str, place: &'static str, places: &'static str) -> TableCreateStatement {
+    let membership = ForeignKey::create()
+        .from_col("project_id")
+        .from_col("user_id")
+        .to_tbl("memberships")
+        .to_col("project_id")
+        .to_col("user_id")
+        .on_delete(ForeignKeyAction::Cascade)
+        .take();
+    keyed(table(name, [uuid("user_id"), uuid(place), uuid("project_id"), text("role")]), ["user_id", place])
+        .foreign_key(&mut reference(place, places, ForeignKeyAction::Cascade))
+        .foreign_key(&mut membership.clone())
+        .take()
 }
 
 /// The place of an event among all events. In SQLite a plain row number is enough, and faster than one that is never given

@@ -34,6 +34,7 @@ use crate::{
         run_step,
     },
     listing::{found, listed},
+    readable::deployments_readable,
     rows::{FromRow, Kind, RowStatement, Rows},
     store::SeaStore,
 };
@@ -65,6 +66,9 @@ impl RunStore for SeaStore {
                 .column(deployment::Column::Id)
                 .filter(deployment::Column::ServiceId.eq(service.uuid()));
             select = select.filter(Column::DeploymentId.in_subquery(deployments.into_query()));
+        }
+        if let Some(reader) = filter.reader {
+            select = select.filter(deployments_readable(Column::DeploymentId, reader));
         }
         if let Some(state) = filter.state {
             select = select.filter(Column::State.eq(state.as_str()));

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 use eyrie_core::{
     Result,
-    id::{ClusterId, DeploymentId, RunId},
+    id::{ClusterId, DeploymentId, RunId, UserId},
     model::{AuditEntry, Limited, Run, RunState},
     store::{InQueue, Load, Loads, Page, PageRequest, QueueOf, QueueStore, RunStore, has_turn, limit_reached, wait_of},
 };
@@ -21,6 +21,7 @@ use crate::{
     },
     error::Failure,
     queue_rule::keep,
+    readable::readable_by_fifth,
     rows::{
         Cell, FromRow,
         Kind::{Int, Uuid},
@@ -49,6 +50,16 @@ static OPEN: RowStatement = RowStatement::query(
     run::Model::COLUMNS,
     &[("project_id", Uuid), ("queued_at", Int), ("id", Uuid), ("most", Int)],
     "runs WHERE project_id = ?1 AND finished_at IS NULL AND (queued_at, id) > (?2, ?3) ORDER BY queued_at, id LIMIT ?4",
+);
+/// The same, of those that a member may see.
+static OPEN_READABLE: RowStatement = RowStatement::query(
+    run::Model::COLUMNS,
+    &[("project_id", Uuid), ("queued_at", Int), ("id", Uuid), ("most", Int), ("reader", Uuid)],
+    concat!(
+        "runs WHERE project_id = ?1 AND finished_at IS NULL AND (queued_at, id) > (?2, ?3)",
+        readable_by_fifth!(),
+        " ORDER BY queued_at, id LIMIT ?4"
+    ),
 );
 /// How many stand before a run that waits for its turn, and which is the last of them.
 static BEFORE: RowStatement = RowStatement::written(
@@ -95,7 +106,7 @@ impl QueueStore for SeaStore {
         Ok(self.placed(vec![run]).await?.pop())
     }
 
-    async fn queue(&self, of: QueueOf, page: PageRequest) -> Result<Page<InQueue>> {
+    async fn queue(&self, of: QueueOf, reader: Option<UserId>, page: PageRequest) -> Result<Page<InQueue>> {
         let cursor = match page.cursor() {
             Some(cursor) => Some(self.run(RunId::from_uuid(cursor)).await?),
             None => None,
@@ -114,7 +125,15 @@ impl QueueStore for SeaStore {
             QueueOf::Project(project) => (&OPEN, project.uuid(), cursor),
         };
         let (at, id) = behind.map_or((i64::MIN, Id::nil()), |run| (micros(run.queued_at), run.id.uuid()));
-        let row = Rows::from_iter([[whose.into(), at.into(), id.into(), most.into()]]);
+        // A deployment's queue is read by whoever may see the deployment, and so all of it.
+        let reader = reader.filter(|_| matches!(of, QueueOf::Project(_)));
+        let (statement, row) = match reader {
+            Some(reader) => {
+                let row = [whose.into(), at.into(), id.into(), most.into(), reader.uuid().into()];
+                (&OPEN_READABLE, Rows::from_iter([row]))
+            }
+            None => (statement, Rows::from_iter([[whose.into(), at.into(), id.into(), most.into()]])),
+        };
         runs.extend(self.read_rows::<run::Model, Run>("queue", statement, row).await?);
         Ok(Page::cut(self.placed(runs).await?, &page, |one| one.run.id.uuid()))
     }

@@ -129,6 +129,7 @@ async fn a_word_that_was_given_counts(kind: Kind) {
     let world = World::on(&Ground::new(kind).await, quick()).await;
     let (asker, asks) = world.user("ann", Role::Developer).await;
     let (approver, approves) = world.user("bob", Role::Admin).await;
+    world.resident_admin().await;
     let run = asks.run_plan(world.deployment.id, plan()).await.unwrap().id;
     world.until(run, RunState::Waiting).await;
     let project = world.me.project(world.deployment.project_id).await.unwrap();

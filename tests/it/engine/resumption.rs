@@ -161,6 +161,7 @@ async fn an_attempt_that_cannot_start_is_waited_for_quietly(kind: Kind) {
 /// Lets the failed run wait behind another while dora loses her role, and then come to its turn.
 async fn after_dora_has_left(world: &World, decide: impl AsyncFnOnce(&Acting)) {
     let (user, dora) = world.user("dora", Role::Admin).await;
+    world.resident_admin().await;
     let holds = world.start(Plan::builder().step("holds", "gate", |s| s).build().unwrap()).await;
     world.gate.wait_begun(1).await;
     decide(&dora).await;
@@ -230,6 +231,7 @@ async fn what_was_resumed_and_has_begun_is_not_asked_about_again(kind: Kind) {
     let ground = Ground::new(kind).await;
     let first = World::on(&ground, quick()).await;
     let (user, dora) = first.user("dora", Role::Admin).await;
+    first.resident_admin().await;
     let plan = Plan::builder()
         .step("a", "ledger", |s| s.parameters(json!({ "broken": true })))
         .step("b", "gate", |s| s.needs(["a"]))

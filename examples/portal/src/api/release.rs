@@ -44,7 +44,11 @@ async fn get(Caller(acting): Caller, Id(id): Id<ReleaseId>) -> Answer<Json<Relea
     params(("project" = Option<String>, Query), ("deployment" = Option<String>, Query), ("limit" = Option<u32>, Query), ("after" = Option<String>, Query)),
     responses((status = 200, description = "A page.", body = schema::Page<schema::DeployedService>)))]
 async fn list_deployed(Caller(acting): Caller, mut filter: Filter) -> Answer<Json<Page<DeployedService>>> {
-    let wanted = DeployedServiceFilter { project: filter.take("project")?, deployment: filter.take("deployment")? };
+    let wanted = DeployedServiceFilter {
+        project: filter.take("project")?,
+        deployment: filter.take("deployment")?,
+        ..DeployedServiceFilter::default()
+    };
     let page = filter.page()?;
     filter.end()?;
     Ok(Json(acting.deployed_services(wanted, page).await?))

@@ -61,6 +61,7 @@ async fn list(Caller(acting): Caller, mut filter: Filter) -> Answer<Json<Page<Ru
         deployment: filter.take("deployment")?,
         service: filter.take("service")?,
         state: filter.take("state")?,
+        ..RunFilter::default()
     };
     let page = filter.page()?;
     filter.end()?;

@@ -13,16 +13,16 @@ use crate::{
         WorkerId,
     },
     model::{
-        AuditEntry, DeployedService, Deployment, DeploymentGroup, EventCursor, Membership, Plan, PlanHash, Project, Release, Role, Run,
-        RunEvent, Schedule, Scope, Service, Step, Token, User,
+        AccessPath, AuditEntry, DeployedService, Deployment, DeploymentGroup, EventCursor, Grants, Membership, OverrideAt, Plan, PlanHash,
+        Project, Release, Role, RoleOverride, Run, RunEvent, Schedule, Scope, Service, Step, Token, User,
     },
     name::{GroupType, ServiceName, Slug, UserName},
     store::{
-        AuditFilter, AuditStore, Capabilities, Claim, Command, DeployedServiceFilter, DeploymentFilter, DeploymentStore, DueSchedules,
-        Enqueue, Enqueued, EventStore, FeedPage, Fire, ForgetRule, GroupStore, InQueue, LogBound, LogChunk, LogPiece, LogStore,
-        MemberStore, NewUserRule, Page, PageRequest, Poll, ProjectStore, Pruning, QueueOf, QueueStore, RecordError, Recorded, ReleaseStore,
-        RetentionStore, RunFilter, RunStore, ScheduleFilter, ScheduleStore, ScopeStore, ServiceStore, Store, TokenStore, UserStore,
-        WorkerLease, WorkerStore,
+        AccessStore, AuditFilter, AuditStore, Capabilities, Claim, Command, DeployedServiceFilter, DeploymentFilter, DeploymentStore,
+        DueSchedules, Enqueue, Enqueued, EventStore, FeedPage, Fire, ForgetRule, GroupStore, InQueue, LogBound, LogChunk, LogPiece,
+        LogStore, MemberStore, NewUserRule, Page, PageRequest, Poll, ProjectStore, Pruning, QueueOf, QueueStore, RecordError, Recorded,
+        ReleaseStore, RetentionStore, RunFilter, RunReader, RunStore, ScheduleFilter, ScheduleStore, ScopeStore, ServiceStore, Store,
+        TokenStore, UserStore, WorkerLease, WorkerStore,
     },
 };
 
@@ -58,7 +58,7 @@ decorated! {
         writes fn create_group(group: &DeploymentGroup, audit: &AuditEntry) -> ();
         reads fn group(id: GroupId) -> DeploymentGroup;
         reads fn group_by_slug(project: ProjectId, slug: &Slug) -> DeploymentGroup;
-        reads fn groups(project: ProjectId, page: PageRequest) -> Page<DeploymentGroup>;
+        reads fn groups(project: ProjectId, reader: Option<UserId>, page: PageRequest) -> Page<DeploymentGroup>;
         writes fn update_group(group: &DeploymentGroup, audit: &AuditEntry) -> ();
         writes fn delete_group(id: GroupId, audit: &AuditEntry) -> ();
     }
@@ -105,7 +105,7 @@ decorated! {
     }
     QueueStore {
         reads fn in_queue(run: RunId) -> Option<InQueue>;
-        reads fn queue(of: QueueOf, page: PageRequest) -> Page<InQueue>;
+        reads fn queue(of: QueueOf, reader: Option<UserId>, page: PageRequest) -> Page<InQueue>;
         writes fn limit_cluster(cluster: ClusterId, most: Option<u32>, audit: &AuditEntry) -> ();
     }
     ReleaseStore {
@@ -136,6 +136,14 @@ decorated! {
     AuditStore {
         writes fn record_refusal(entry: &AuditEntry) -> ();
         reads fn audit(filter: AuditFilter, page: PageRequest) -> Page<AuditEntry>;
+    }
+    AccessStore {
+        writes fn set_override(given: &RoleOverride, audit: &AuditEntry) -> ();
+        writes fn remove_override(at: OverrideAt, user: UserId, audit: &AuditEntry) -> ();
+        reads fn overrides(at: OverrideAt) -> Vec<RoleOverride>;
+        reads fn overrides_of(project: ProjectId, user: UserId) -> Vec<RoleOverride>;
+        reads fn grants_on_path(user: UserId, path: AccessPath) -> Grants;
+        reads fn readable_runs(reader: RunReader, runs: &[RunId]) -> Vec<RunId>;
     }
 }
 
