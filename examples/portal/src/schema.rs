@@ -33,6 +33,19 @@ shapes! {
     Patch { name: Option<String>, settings: Option<Value>, }
     /// A user's role in a project.
     Member { project_id: String, user_id: String, role: String, }
+    /// A member's role in a group.
+    GroupMember { project_id: String, group_id: String, user_id: String, role: String, }
+    /// A member's role in a deployment.
+    DeploymentMember { project_id: String, deployment_id: String, user_id: String, role: String, }
+    /// The role that counts in a group or a deployment: user, developer, admin, or none.
+    Grant { role: String, }
+    /// Who owns a project; null: the operators.
+    Owner { user_id: Option<String>, }
+    /// Whether somebody may do something somewhere, and the grant that decided: local_operator, disabled, operator, owner,
+    /// deployment_override, group_override, project_role, no_role, token_binding or token_capability.
+    Explanation {
+        permission: String, level: String, allowed: bool, readable: bool, role: Option<String>, decided_by: String, needs: String,
+    }
     /// A group of deployments of one type.
     Group { id: String, project_id: String, slug: String, name: String, group_type: String, settings: Value, created_at: String, version: u64, }
     /// A new group.

@@ -3,12 +3,15 @@
 mod audit;
 mod deployment;
 mod event;
+mod explain;
 mod group;
 mod member;
+mod owner;
 mod project;
 mod queue;
 mod release;
 mod report;
+mod role_override;
 mod run;
 mod schedule;
 mod scope;
@@ -52,6 +55,9 @@ pub(crate) fn routes() -> OpenApiRouter<Portal> {
         .merge(session::routes())
         .merge(audit::routes())
         .merge(report::routes())
+        .merge(role_override::routes())
+        .merge(owner::routes())
+        .merge(explain::routes())
         .routes(routes!(description))
 }
 

@@ -6,6 +6,7 @@ mod decision;
 mod deployment;
 mod description;
 mod layout;
+mod member;
 mod overview;
 mod queue;
 mod run;
@@ -34,6 +35,9 @@ pub(crate) fn routes() -> Router<Portal> {
     Router::new()
         .route("/", get(overview::home))
         .route("/projects/{id}", get(overview::project))
+        .route("/projects/{id}/members", get(member::of_project).post(member::edit_project))
+        .route("/groups/{id}/members", get(member::of_group).post(member::edit_group))
+        .route("/deployments/{id}/members", get(member::of_deployment).post(member::edit_deployment))
         .route("/services/{id}", get(service::show))
         .route("/deployments/{id}", get(deployment::show))
         .route("/deployments/{id}/runs", post(action::deploy))
