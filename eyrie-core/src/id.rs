@@ -86,6 +86,10 @@ id! {
     AuditId = "audit_id";
     /// Identifies one start of one worker: a new one at every process start, never a host name.
     WorkerId = "worker_id";
+    /// Identifies a secret; never its value.
+    SecretId = "secret_id";
+    /// Identifies a datasource.
+    DatasourceId = "datasource_id";
     /// Identifies one [`Command`](crate::store::Command), so that a commit without an answer can be resolved.
     CommandId = "command_id";
 }

@@ -15,6 +15,7 @@ pub mod platform;
 #[cfg(feature = "process")]
 pub mod process;
 mod random;
+pub mod secret;
 pub mod store;
 #[cfg(feature = "testing")]
 pub mod testing;

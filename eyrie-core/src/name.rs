@@ -143,6 +143,10 @@ name! {
     Origin, "origin", |text| word(text, 100, "-_./:")
 }
 name! {
+    /// A secret's name, unique among those of its owner.
+    SecretName, "name", |text| word(text, 100, "-_.")
+}
+name! {
     /// The name of a setting.
     SettingKey, "setting", |text| word(text, 63, "-_.")
 }

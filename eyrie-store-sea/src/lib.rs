@@ -37,6 +37,7 @@ mod run;
 mod schedule;
 mod schema_check;
 mod scope;
+mod secret;
 mod service;
 mod sqlite;
 mod store;

@@ -5,5 +5,6 @@ mod dependencies;
 mod engine;
 mod inputs;
 mod portal;
+mod secrets;
 mod services;
 mod store;

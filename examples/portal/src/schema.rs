@@ -161,6 +161,20 @@ shapes! {
     }
     /// A step as its script reports it. With a `report_id` a repeat is harmless.
     StepReport { name: String, state: Option<String>, message: Option<String>, error_message: Option<String>, report_id: Option<String>, }
+    /// A secret without its value. `project_id` null: the operators have it.
+    Secret {
+        id: String, project_id: Option<String>, name: String, value_version: u64, created_at: String, created_by: Value, replaced_at: String,
+        replaced_by: Value, version: u64,
+    }
+    /// A secret with what is known of its values that are kept: `{version, created_at, created_by, key_version}`.
+    SecretView {
+        id: String, project_id: Option<String>, name: String, value_version: u64, created_at: String, created_by: Value, replaced_at: String,
+        replaced_by: Value, version: u64, values: Vec<Value>,
+    }
+    /// A new secret: `value` is text of 6 to 65,536 bytes, and never answered with. Settings name it as `{"$secret": ID}`.
+    NewSecret { name: String, value: String, }
+    /// Another value.
+    SecretValue { value: String, }
     /// A role.
     Role { role: String, }
 }

@@ -75,6 +75,16 @@ word_enum! {
         UserManage = "user.manage",
         /// Read the audit of a project.
         AuditRead = "audit.read",
+        /// See which secrets there are, never their values.
+        SecretRead = "secret.read",
+        /// Keep a secret.
+        SecretCreate = "secret.create",
+        /// Give a secret another value.
+        SecretUpdate = "secret.update",
+        /// Delete a secret that nothing names.
+        SecretDelete = "secret.delete",
+        /// See, add and give up the keys that secrets are sealed by.
+        KeyringManage = "keyring.manage",
     }
 }
 
@@ -188,7 +198,8 @@ impl Permission {
             | Self::ScheduleDelete
             | Self::RunStart
             | Self::RunCancel
-            | Self::RunApprove => Needs::Role(Role::Developer),
+            | Self::RunApprove
+            | Self::SecretRead => Needs::Role(Role::Developer),
             Self::ProjectUpdate
             | Self::ProjectDelete
             | Self::MemberEdit
@@ -203,8 +214,16 @@ impl Permission {
             | Self::RunUndo
             | Self::TokenCreate
             | Self::TokenRevoke
-            | Self::AuditRead => Needs::Role(Role::Admin),
-            Self::ProjectTransfer | Self::ServiceCreate | Self::ServiceUpdate | Self::ServiceDelete | Self::UserManage => Needs::Operator,
+            | Self::AuditRead
+            | Self::SecretCreate
+            | Self::SecretUpdate
+            | Self::SecretDelete => Needs::Role(Role::Admin),
+            Self::ProjectTransfer
+            | Self::ServiceCreate
+            | Self::ServiceUpdate
+            | Self::ServiceDelete
+            | Self::UserManage
+            | Self::KeyringManage => Needs::Operator,
             Self::RunReport => Needs::OwnRun,
         }
     }

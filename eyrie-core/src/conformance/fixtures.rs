@@ -277,7 +277,15 @@ pub fn enqueue(deployment: &Deployment, kind: RunKind, plan: &Plan) -> Enqueue {
         finished_at: None,
         release_id: None,
     });
-    Enqueue { run, plan_json, steps, request_key: None, default_policy: QueuePolicy::Serial, audit: audit("run.create") }
+    Enqueue {
+        run,
+        plan_json,
+        steps,
+        request_key: None,
+        default_policy: QueuePolicy::Serial,
+        secrets: Vec::new(),
+        audit: audit("run.create"),
+    }
 }
 
 /// The same with a request key.

@@ -41,6 +41,7 @@ pub mod reports;
 pub mod resumption;
 pub mod retention;
 pub mod schedules;
+pub mod secrets;
 pub mod services;
 pub mod statements;
 pub mod tokens;
@@ -147,6 +148,9 @@ where
         schedules {
             kept_and_found, listed, versions_guard_updates, deleted, due_by_the_stores_clock, due_by_the_types_that_are_known,
             fires_once, fires_in_a_race,
+        }
+        secrets {
+            kept_and_found, values_are_replaced, in_use_is_not_deleted, keys_are_kept_while_needed, resealed_in_pieces,
         }
         reports {
             oldest_unfinished_of_the_name, expected_names, unfinished_ones_end_with_their_parent, report_ids,

@@ -13,11 +13,18 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    engine::{log_writer::LogWriter, progress::ProgressGate, recorder::Recorder, transactional::Tray},
-    error::{Invalid, Result},
+    engine::{
+        parameters::Parameters,
+        progress::ProgressGate,
+        recorder::Recorder,
+        redaction::{StepLog, redacted},
+        transactional::Tray,
+    },
+    error::{Error, ErrorKind, Invalid, Result},
     id::{DeploymentId, ProjectId, RunId},
     model::{Deployment, PrincipalRef, Resumption, RetentionPolicy, RunKind, StepIndex},
     name::{Origin, StepName},
+    secret::{Redactor, SecretRef, SecretValue},
     store::{Change, Command, Fence, RecordError, Statement, StepReport},
 };
 
@@ -186,6 +193,11 @@ pub trait RunHost: Debug + Send + Sync + 'static {
     /// The names of the steps that this attempt of a step has reported as failed, by whichever way.
     async fn failed_reports(&self, run: &RunInfo, step: StepIndex, attempt: u32) -> Result<Vec<StepName>>;
 
+    /// Opens values of secrets that the run's plan names, in their order.
+    async fn secrets(&self, _run: &RunInfo, _named: &[SecretRef]) -> Result<Vec<SecretValue>> {
+        Err(Error::new(ErrorKind::Unsupported, "open secrets", "nothing in this program opens secrets"))
+    }
+
     /// How long the deployment's runs are kept after their end.
     async fn retention(&self, _deployment: &Deployment) -> Result<RetentionPolicy> {
         Ok(RetentionPolicy::default())
@@ -209,7 +221,7 @@ pub struct ActionContext {
     pub(super) step: StepIndex,
     pub(super) name: StepName,
     pub(super) attempt: u32,
-    pub(super) parameters: Value,
+    pub(super) parameters: Parameters,
     pub(super) outputs: Arc<BTreeMap<StepName, Value>>,
     pub(super) undoing: Option<Undoing>,
     pub(super) undo_data: UndoData,
@@ -218,7 +230,8 @@ pub struct ActionContext {
     pub(super) fence: Fence,
     pub(super) recorder: Recorder,
     pub(super) progress: Arc<ProgressGate>,
-    pub(super) log: LogWriter,
+    pub(super) redactor: Redactor,
+    pub(super) log: StepLog,
     pub(super) host: Option<Arc<dyn RunHost>>,
 }
 
@@ -267,10 +280,11 @@ impl ActionContext {
         self.undo_data.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The step's parameters.
+    /// The step's parameters, with the secrets that the plan names opened. What a body says, keeps and returns is written down without
+    /// their values: where one would stand, there are three stars.
     #[must_use]
     pub fn parameters(&self) -> &Value {
-        &self.parameters
+        self.parameters.value()
     }
 
     /// The step's parameters as a type of yours.
@@ -278,7 +292,7 @@ impl ActionContext {
     /// # Errors
     /// A permanent [`ActionError`] that names the field.
     pub fn parse_parameters<T: DeserializeOwned>(&self) -> Result<T, ActionError> {
-        serde_path_to_error::deserialize(&self.parameters)
+        serde_path_to_error::deserialize(self.parameters.value())
             .map_err(|error| ActionError::permanent(format!("parameters.{}: {}", error.path(), error.inner())))
     }
 
@@ -301,7 +315,7 @@ impl ActionContext {
 
     /// Says something about how far the step is. Cheap: at most ten a second become events, the last one always does.
     pub fn progress(&self, message: impl Into<String>) {
-        self.progress.say(message.into());
+        self.progress.say(self.redactor.redact(message.into()));
     }
 
     /// Names the steps that this step will report, in order. It takes its place in line at once; durable when the future is ready.
@@ -344,6 +358,7 @@ impl ActionContext {
     /// not go on then.
     pub fn save_undo(&self, data: Value) -> impl Future<Output = Result<(), RecordError>> + Send + use<> {
         let kept = Arc::clone(&self.undo_data);
+        let data = self.redactor.redact_value(data);
         let recorded = self.record(Change::SaveUndo { step: self.step, attempt: self.attempt, data: data.clone() });
         async move {
             // An error may mean that nobody knows whether it was kept; the undo is then given what may have been.
@@ -405,7 +420,7 @@ impl ActionContext {
 
     /// Appends text to the run's log. Waits when the log cannot be written fast enough.
     pub async fn log(&self, text: impl Into<String> + Send) {
-        self.log.append(self.run.id, self.step, text.into()).await;
+        self.log.append(text.into()).await;
     }
 
     /// A token and address for reporting from outside this process; none where there is no server.
@@ -414,7 +429,11 @@ impl ActionContext {
     /// When the token cannot be made.
     pub async fn access(&self) -> Result<Option<RunAccess>> {
         match &self.host {
-            Some(host) => host.access(&self.run).await,
+            Some(host) => {
+                let access = host.access(&self.run).await?;
+                self.redactor.learn_text(access.iter().map(|access| access.token.as_str()));
+                Ok(access)
+            }
             None => Ok(None),
         }
     }
@@ -431,7 +450,7 @@ impl ActionContext {
     }
 
     fn record(&self, change: Change) -> impl Future<Output = Result<(), RecordError>> + Send + use<> {
-        let recorded = self.recorder.record(Command::fenced(self.run.id, self.fence, change));
+        let recorded = self.recorder.record(Command::fenced(self.run.id, self.fence, redacted(&self.redactor, change)));
         async move { recorded.await.map(drop) }
     }
 }

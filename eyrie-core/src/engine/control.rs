@@ -10,11 +10,12 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     engine::{
         Feed, Registry, RunHost, Subscription, driver::Shared, hub::Hub, log_writer::LogWriter, plan_cache::PlanCache, pruner::Pruner,
-        recorder::Recorder, worker::Worker,
+        recorder::Recorder, redaction::Redactors, worker::Worker,
     },
     error::{Error, ErrorKind, Result},
     id::RunId,
     model::EventCursor,
+    secret::Redactor,
     store::{Command, Enqueue, Enqueued, Fire, LogBound, RecordError, Recorded, Store},
 };
 
@@ -71,6 +72,7 @@ pub struct Engine {
     registry: Arc<Registry>,
     recorder: Recorder,
     hub: Hub,
+    redactors: Redactors,
     shutdown_grace: Duration,
     draining: CancellationToken,
     stop: CancellationToken,
@@ -102,6 +104,7 @@ impl Engine {
     fn assemble(options: EngineOptions, bodies: tokio::runtime::Handle) -> (Self, impl Future<Output = ()> + Send + use<>) {
         let EngineOptions { store, registry, worker, host } = options;
         let hub = Hub::new();
+        let redactors = Redactors::default();
         let patience = worker.as_ref().map_or(Duration::from_secs(5), |worker| worker.lease / 2);
         let (recorder, record) = Recorder::new(Arc::clone(&store), hub.clone(), patience);
         let (log, write_log) = LogWriter::new(Arc::clone(&store), worker.as_ref().map(|worker| worker.max_log).unwrap_or_default());
@@ -122,6 +125,7 @@ impl Engine {
                 log: log.clone(),
                 registry: Arc::clone(&registry),
                 plans: PlanCache::default(),
+                redactors: redactors.clone(),
                 host,
                 bodies,
                 grace: options.cancel_grace,
@@ -152,7 +156,7 @@ impl Engine {
             record.abort();
             write_log.abort();
         };
-        (Self { store, registry, recorder, hub, shutdown_grace, draining, stop, halt, idle, thread: Mutex::new(None) }, main)
+        (Self { store, registry, recorder, hub, redactors, shutdown_grace, draining, stop, halt, idle, thread: Mutex::new(None) }, main)
     }
 
     /// Starts the engine on the runtime that this is called on, without a thread of its own: under a paused clock, time is the
@@ -204,6 +208,11 @@ impl Engine {
         // A worker of this process should hear of a cancel at once.
         self.hub.queued();
         Ok(recorded)
+    }
+
+    /// What takes the secrets of a run out of text, if the run is driven in this process.
+    pub(crate) fn redactor(&self, run: RunId) -> Option<Redactor> {
+        self.redactors.of(run)
     }
 
     /// Follows one run from behind `after` (0: from its beginning).

@@ -18,9 +18,11 @@ use crate::{
         body::{Body, BodyEnd, How, Signals, watch},
         lease::Validity,
         log_writer::LogWriter,
+        parameters::Parameters,
         plan_cache::PlanCache,
         progress::ProgressGate,
         recorder::Recorder,
+        redaction::{Redactors, RunRedactor, StepLog, redacted_end},
         transactional::{Tray, done},
     },
     model::{Plan, Run, RunState, StepIndex, StepStart},
@@ -35,6 +37,7 @@ pub(super) struct Shared {
     pub log: LogWriter,
     pub registry: Arc<Registry>,
     pub plans: PlanCache,
+    pub redactors: Redactors,
     pub host: Option<Arc<dyn RunHost>>,
     /// The program's own runtime: bodies run there.
     pub bodies: tokio::runtime::Handle,
@@ -73,6 +76,7 @@ pub(super) struct Driver {
     pub(super) board: Board,
     pub(super) body_signals: Arc<Signals>,
     pub(super) bodies: JoinSet<BodyEnd>,
+    pub(super) redaction: RunRedactor,
     gates: BTreeMap<StepIndex, Arc<ProgressGate>>,
     /// What bodies kept for the undo of their steps.
     undo_data: BTreeMap<StepIndex, UndoData>,
@@ -133,6 +137,7 @@ impl Driver {
             }),
             fence: Fence { worker: run.worker_id.unwrap_or(crate::id::WorkerId::from_uuid(uuid::Uuid::nil())), epoch: run.epoch },
             board: Board::new(&plan, &claim.steps, not_before),
+            redaction: shared.redactors.hold(run.id),
             shared,
             plan,
             signals,
@@ -281,6 +286,7 @@ impl Driver {
         if ended.iter().any(|end| matches!(end.how, How::Lost)) {
             return Err(Left);
         }
+        let ended: Vec<_> = ended.into_iter().map(|end| redacted_end(&self.redaction.redactor, end)).collect();
         // What a body said is durable before its end is.
         if !ended.is_empty() && self.shared.log.has_pending() {
             self.shared.log.flush().await;
@@ -353,7 +359,13 @@ impl Driver {
             let tray = Tray::of(&*action);
             let cx = ActionContext { tray: tray.clone(), ..self.context(start.index, attempt, token.clone()) };
             let span = tracing::info_span!(parent: &tracing::Span::current(), "step", step = %start.index, name = %planned.name, attempt);
-            let body = done(async move { action.run(cx).await }, tray);
+            let log = cx.log.clone();
+            let run = async move {
+                let done = action.run(cx.with_secrets().await?).await;
+                log.end().await;
+                done
+            };
+            let body = done(run, tray);
             let task = AbortOnDropHandle::new(self.shared.bodies.spawn(body.instrument(span)));
             let time_limit = start.timeout_ms.map(Duration::from_millis);
             let body = Body { step: start.index, attempt, task, token, time_limit };
@@ -370,7 +382,7 @@ impl Driver {
             step,
             name: planned.map_or_else(crate::name::StepName::unnamed, |planned| planned.name.clone()),
             attempt,
-            parameters: planned.map(|planned| planned.parameters.clone()).unwrap_or_default(),
+            parameters: Parameters::planned(planned.map(|planned| planned.parameters.clone()).unwrap_or_default()),
             outputs: Arc::new(self.board.outputs(&self.plan, step)),
             undoing: None,
             undo_data: Arc::clone(self.undo_data.entry(step).or_default()),
@@ -379,7 +391,8 @@ impl Driver {
             fence: self.fence,
             recorder: self.shared.recorder.clone(),
             progress: gate,
-            log: self.shared.log.clone(),
+            redactor: self.redaction.redactor.clone(),
+            log: StepLog::new(self.shared.log.clone(), self.info.id, step, self.redaction.redactor.clone()),
             host: self.shared.host.clone(),
         }
     }

@@ -7,6 +7,7 @@ use crate::{
     engine::{
         Probed, Reclaimed,
         driver::{Driver, Left},
+        redaction::redacted_output,
     },
     model::{CrashPolicy, RunState, Step, StepStart, StepState},
     store::{Change, End, Settle, Settlement},
@@ -87,9 +88,16 @@ impl Driver {
             }
             CrashPolicy::Probe => {
                 let cx = self.context(step.index, step.attempt, CancellationToken::new());
-                let probe = self.shared.bodies.spawn(async move { action.probe(cx).await });
+                let log = cx.log.clone();
+                let probe = self.shared.bodies.spawn(async move {
+                    let Ok(cx) = cx.with_secrets().await else { return Probed::Unknown };
+                    let probed = action.probe(cx).await;
+                    log.end().await;
+                    probed
+                });
                 match probe.await.unwrap_or(Probed::Unknown) {
                     Probed::Happened(output) => {
+                        let output = redacted_output(&self.redaction.redactor, output);
                         (Settlement::Succeeded { output }, "found to have happened before the worker went away".to_owned(), None)
                     }
                     Probed::NotHappened => (Settlement::Interrupted, interrupted(), None),

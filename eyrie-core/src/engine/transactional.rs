@@ -7,6 +7,7 @@ use crate::{
         Action, ActionError, Output,
         body::{BodyEnd, Done, How},
         driver::{Driver, Left},
+        redaction::redacted_end,
     },
     store::{Change, Command, RecordError, Settlement, Statement, Statements},
 };
@@ -72,7 +73,7 @@ impl Driver {
             let change = Change::Transact { step, attempt, output: output.clone(), statements };
             let answer = self.shared.recorder.record(Command::fenced(self.info.id, self.fence, change)).await;
             if let Err(error @ RecordError::Statement(_)) = answer {
-                others.push(BodyEnd { step, attempt, how: How::Failed(error.into()) });
+                others.push(redacted_end(&self.redaction.redactor, BodyEnd { step, attempt, how: How::Failed(error.into()) }));
             } else {
                 self.recorded(answer)?;
                 self.note(step, &Settlement::Succeeded { output });

@@ -81,8 +81,11 @@ impl Driver {
         let outcome = self.board.undone_outcome(step).map_or(UndoOutcome::Unknown, UndoOutcome::Succeeded);
         cx.undoing = Some(Undoing { outcome, data: cx.saved_undo() });
         let span = tracing::info_span!(parent: &tracing::Span::current(), "undo", step = %step, name = %planned.name, attempt);
+        let log = cx.log.clone();
         let undo = async move {
+            let cx = cx.with_secrets().await?;
             let undone = if own { action.undo(cx).await } else { action.run(cx).await.map(drop) };
+            log.end().await;
             undone.map(|()| None)
         };
         let task = AbortOnDropHandle::new(self.shared.bodies.spawn(done(undo, tray).instrument(span)));

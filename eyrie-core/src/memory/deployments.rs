@@ -16,6 +16,7 @@ use crate::{
 
 impl State {
     fn check_deployment(&self, deployment: &Deployment, operation: &'static str) -> Result<()> {
+        self.check_settings(&deployment.settings)?;
         need(&self.projects, deployment.project_id, "project")?;
         need(&self.groups, deployment.group_id, "group")?;
         deployment.scope_id.map_or(Ok(()), |scope| need(&self.scopes, scope, "scope"))?;

@@ -16,12 +16,14 @@ use crate::{
 
 impl State {
     fn check_group(&self, group: &DeploymentGroup, operation: &'static str) -> Result<()> {
+        self.check_settings(&group.settings)?;
         need(&self.projects, group.project_id, "project")?;
         let others = self.groups.values().filter(|other| other.id != group.id && other.project_id == group.project_id);
         free(others, operation, "the project has a group of that slug", |other| other.slug == group.slug)
     }
 
     fn check_scope(&self, scope: &Scope, operation: &'static str) -> Result<()> {
+        self.check_settings(&scope.settings)?;
         need(&self.groups, scope.group_id, "group")?;
         let others = self.scopes.values().filter(|other| other.id != scope.id && other.group_id == scope.group_id);
         free(others, operation, "the group has a scope of that slug", |other| other.slug == scope.slug)

@@ -16,6 +16,7 @@ mod releases;
 mod retention;
 mod runs;
 mod schedules;
+mod secrets;
 mod services;
 mod state;
 #[cfg(all(test, feature = "conformance"))]

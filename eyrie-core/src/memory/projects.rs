@@ -30,6 +30,7 @@ impl State {
     }
 
     fn check_project(&self, project: &Project, operation: &'static str) -> Result<()> {
+        self.check_settings(&project.settings)?;
         let others = self.projects.values().filter(|other| other.id != project.id);
         free(others, operation, "there is a project of that slug", |other| other.slug == project.slug)?;
         project.owner_id.map_or(Ok(()), |owner| need(&self.users, owner, "user"))
@@ -84,6 +85,7 @@ impl ProjectStore for MemoryStore {
         need(&state.projects, id, "project")?;
         unused(state.groups.values().any(|group| group.project_id == id), OPERATION, "the project has groups")?;
         unused(state.services.values().any(|service| service.project_id == id), OPERATION, "the project has services")?;
+        unused(state.secrets.values().any(|secret| secret.project_id == Some(id)), OPERATION, "the project has secrets")?;
         state.projects.remove(&id);
         state.members.retain(|(project, _), _| *project != id);
         state.drop_overrides(|given| given.project_id == id);

@@ -74,6 +74,9 @@ impl State {
         let id = enqueue.run.id;
         free(self.runs.keys(), OPERATION, "there is a run of that id", |known| *known == id)?;
         let lane = self.lane_of(enqueue.run.deployment_id)?;
+        if enqueue.secrets.iter().any(|of| !self.secret_values.contains_key(of)) {
+            return Err(Error::new(ErrorKind::Conflict, OPERATION, "a secret that the plan names is gone, or its value is"));
+        }
         let run = queued(&enqueue.run, self.has_current(enqueue.run.deployment_id), now);
         let body = RunEventBody::Run { state: run.state, message: run.message.clone() };
         let event = RunEvent { run_id: id, project_id: run.project_id, seq: 1, at: now, epoch: run.epoch, body };
@@ -84,6 +87,9 @@ impl State {
             for step in &enqueue.steps {
                 record.put_step(step.clone());
             }
+        }
+        if !enqueue.secrets.is_empty() {
+            self.plan_secrets.insert(run.plan_hash, enqueue.secrets.clone());
         }
         self.plans.entry(run.plan_hash).or_insert_with(|| enqueue.plan_json.clone());
         if let Some(key) = &enqueue.request_key {

@@ -62,6 +62,7 @@ impl State {
         self.request_keys.retain(|_, (_, made)| *made != run);
         let hash = record.run.plan_hash;
         if !self.needs_plan(hash) && self.plans.remove(&hash).is_some() {
+            self.plan_secrets.remove(&hash);
             pruning.plans += 1;
         }
     }

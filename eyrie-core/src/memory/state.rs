@@ -13,13 +13,15 @@ use crate::{
     error::{Error, ErrorKind, Result},
     id::{
         AuditId, ClusterId, CommandId, DeployedServiceId, DeploymentId, GroupId, ProjectId, ReleaseId, RunId, ScheduleId, ScopeId,
-        ServiceId, TokenId, UserId, WorkerId,
+        SecretId, ServiceId, TokenId, UserId, WorkerId,
     },
     model::{
         AuditEntry, DeployedService, Deployment, DeploymentGroup, NamespaceUid, OverrideAt, PlanHash, PrincipalRef, Project, Release, Role,
-        RoleOverride, Run, RunEvent, RunState, Schedule, Scope, Service, Step, StepIndex, StepState, Token, User,
+        RoleOverride, Run, RunEvent, RunState, Schedule, Scope, SealedSecret, SealingKey, Secret, Service, Step, StepIndex, StepState,
+        Token, User,
     },
     name::{Origin, StepName},
+    secret::{KeyVersion, SecretRef},
     store::{EventRow, Lane, LogChunk, Page, PageRequest, RequestKey},
 };
 
@@ -63,6 +65,11 @@ pub(super) struct State {
     pub(super) releases: BTreeMap<ReleaseId, Release>,
     pub(super) deployed: BTreeMap<DeployedServiceId, DeployedService>,
     pub(super) overrides: BTreeMap<(OverrideAt, UserId), RoleOverride>,
+    pub(super) secrets: BTreeMap<SecretId, Secret>,
+    pub(super) secret_values: BTreeMap<SecretRef, SealedSecret>,
+    pub(super) sealing_keys: BTreeMap<KeyVersion, SealingKey>,
+    /// Which values plans name.
+    pub(super) plan_secrets: BTreeMap<PlanHash, Vec<SecretRef>>,
 }
 
 /// A worker's lease.

@@ -6,6 +6,7 @@ mod deployed_service;
 mod deployment;
 mod group;
 mod json_bound;
+mod owner;
 mod plan;
 mod plan_builder;
 mod plan_graph;
@@ -23,6 +24,7 @@ mod run;
 mod run_event;
 mod schedule;
 mod scope;
+mod secret;
 mod service;
 mod settings;
 mod step;
@@ -34,6 +36,7 @@ pub use condition::{Condition, Done, MAX_CONDITION_BYTES, MAX_CONDITION_DEPTH, M
 pub use deployed_service::{DeployedService, DeployedState};
 pub use deployment::{Deployment, DeploymentPatch, NewDeployment};
 pub use group::{DeploymentGroup, GroupPatch, NewGroup};
+pub use owner::Owner;
 pub use plan::{
     APPROVAL_ACTION, MAX_PARALLEL, MAX_PARAMETERS_BYTES, MAX_PLAN_BYTES, MAX_PLAN_STEPS, MAX_VALUE_DEPTH, PLAN_VERSION, Plan,
     PlannedRelease, PlannedStep,
@@ -53,6 +56,7 @@ pub(crate) use run::{beside, cause};
 pub use run_event::{EventCursor, RunEvent, RunEventBody};
 pub use schedule::{DueFires, LastFire, MAX_CATCH_UP, MISSED_AFTER, MissedPolicy, NewSchedule, Schedule, SchedulePatch};
 pub use scope::{NewScope, Scope, ScopePatch};
+pub use secret::{NewSecret, SealedSecret, SealingKey, Secret, SecretVersion};
 pub use service::{Service, ServiceSource};
 pub use settings::{EffectiveSettings, EffectiveValue, Level, Settings};
 pub use step::{MAX_STEP_MESSAGE, ReportedState, Step, StepIndex, StepMove, StepRow, StepStart, StepState};

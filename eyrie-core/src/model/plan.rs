@@ -24,6 +24,7 @@ use crate::{
         plan_graph::PlanGraph,
     },
     name::{ActionName, StepName},
+    secret::{ChangeUse, map_uses},
 };
 
 /// The version of the plan format that this program writes. A worker that meets a newer one parks the run.
@@ -293,6 +294,17 @@ impl Plan {
         let step = self.step(index);
         let own = step.and_then(|step| step.undo.as_ref()?.timeout_ms);
         StepStart { index, timeout_ms: own.or_else(|| step?.timeout_ms) }
+    }
+
+    /// Puts what `change` says in the place of every secret that the plan names, in the parameters of steps and in what it releases.
+    pub(crate) fn map_secrets(&mut self, change: &mut ChangeUse<'_>) -> Result<(), Invalid> {
+        for step in &mut self.steps {
+            map_uses(&mut step.parameters, &format!("plan.steps.{}.parameters", step.name), change)?;
+        }
+        match &mut self.release {
+            Some(release) => map_uses(&mut release.config, "plan.release.config", change),
+            None => Ok(()),
+        }
     }
 
     /// The plan as canonical JSON and the SHA-256 of it.

@@ -1,14 +1,16 @@
 //! Settings, and how they are inherited: deployment, then scope, then group, then project, then the built-in default, field by field.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
     error::Invalid,
+    id::SecretId,
     model::{queue, retention},
     name::SettingKey,
+    secret::{self, SecretUse},
     word_enum::word_enum,
 };
 
@@ -35,6 +37,7 @@ impl TryFrom<BTreeMap<SettingKey, Value>> for Settings {
                 return Err(Invalid::new(format!("settings.{key}"), format!("is {size} bytes as JSON; at most {MAX_VALUE} are accepted")));
             }
             queue::check(key.as_str(), value)?;
+            secret::check_setting(key.as_str(), value)?;
         }
         Ok(Self(fields))
     }
@@ -54,6 +57,14 @@ impl Settings {
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&Value> {
         self.0.iter().find(|(name, _)| name.as_str() == key).map(|(_, value)| value)
+    }
+
+    /// The secrets that the fields name.
+    #[must_use]
+    pub fn secrets(&self) -> BTreeSet<SecretId> {
+        let mut found = Vec::new();
+        self.0.values().for_each(|value| secret::find_refs(value, &mut found));
+        found.into_iter().map(SecretUse::id).collect()
     }
 
     /// The fields this level sets.

@@ -6,12 +6,13 @@ use std::{collections::BTreeMap, sync::Arc};
 use crate::deployment_type::service::{SCRIPT_ACTION, ScriptAction, ScriptOptions, ServiceType, ServicesRoot};
 use crate::{
     access::PasswordHasher,
-    clock::{Clock, SystemClock},
+    clock::{Clock, SystemClock, Timestamp},
     deployment_type::DeploymentType,
     engine::{Action, Engine, EngineOptions, Registry, WorkerOptions},
     error::{Invalid, Result},
     name::GroupType,
-    platform::{Eyrie, Platform, host::PlatformHost},
+    platform::{Eyrie, Platform, host::PlatformHost, keyring},
+    secret::Keyring,
     store::Store,
 };
 
@@ -24,9 +25,31 @@ pub struct EyrieBuilder {
     types: BTreeMap<GroupType, Arc<dyn DeploymentType>>,
     worker: Option<WorkerOptions>,
     public_url: Option<String>,
+    keyring: Option<KeyringSource>,
     #[cfg(feature = "process")]
     services: Option<Arc<ServicesRoot>>,
     refused: Option<Invalid>,
+}
+
+/// Where the keyring comes from.
+#[derive(Debug)]
+enum KeyringSource {
+    Own(Arc<dyn Keyring>),
+    #[cfg(feature = "key-file")]
+    File(std::path::PathBuf),
+}
+
+impl KeyringSource {
+    /// The keyring, once it is known to be the right one.
+    async fn unlocked(self, store: &dyn Store, now: Timestamp) -> Result<Arc<dyn Keyring>> {
+        let keyring = match self {
+            Self::Own(keyring) => keyring,
+            #[cfg(feature = "key-file")]
+            Self::File(path) => Arc::new(keyring::open_key_file(store, &path).await?),
+        };
+        keyring::unlock(store, &*keyring, now).await?;
+        Ok(keyring)
+    }
 }
 
 impl EyrieBuilder {
@@ -38,6 +61,7 @@ impl EyrieBuilder {
             types: BTreeMap::new(),
             worker: Some(WorkerOptions::default()),
             public_url: None,
+            keyring: None,
             #[cfg(feature = "process")]
             services: None,
             refused: None,
@@ -94,6 +118,21 @@ impl EyrieBuilder {
         self
     }
 
+    /// What seals and opens secrets. Without one there are none.
+    #[must_use]
+    pub fn keyring(mut self, keyring: impl Keyring) -> Self {
+        self.keyring = Some(KeyringSource::Own(Arc::new(keyring)));
+        self
+    }
+
+    /// The keyring in a file. If there is none it is made, unless the store holds anything that is sealed.
+    #[cfg(feature = "key-file")]
+    #[must_use]
+    pub fn key_file(mut self, path: impl Into<std::path::PathBuf>) -> Self {
+        self.keyring = Some(KeyringSource::File(path.into()));
+        self
+    }
+
     /// The clock for expiry and audit times.
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
@@ -104,9 +143,10 @@ impl EyrieBuilder {
     /// Starts the engine, and the worker if there is one, on the current tokio runtime.
     ///
     /// # Errors
-    /// `Invalid` for an action name that is not acceptable or doubled; otherwise when no thread can be made.
+    /// `Invalid` for an action name that is not acceptable or doubled; for a keyring that is missing, or is not the one that the
+    /// store's values are sealed by, an error that names the key version which is needed; otherwise when no thread can be made.
     pub async fn start(self) -> Result<Eyrie> {
-        self.start_by(Engine::start)
+        self.start_by(Engine::start).await
     }
 
     /// Like [`start`](Self::start), with the engine on the current runtime instead of a thread of its own: on one with a paused clock
@@ -116,7 +156,7 @@ impl EyrieBuilder {
     /// `Invalid` for an action name that is not acceptable or doubled.
     #[cfg(feature = "testing")]
     pub async fn start_here(self) -> Result<Eyrie> {
-        self.start_by(Engine::start_here)
+        self.start_by(Engine::start_here).await
     }
 
     /// Puts something else in the place of every action registered so far.
@@ -126,10 +166,15 @@ impl EyrieBuilder {
         self
     }
 
-    fn start_by(self, start: impl FnOnce(EngineOptions) -> Result<Engine>) -> Result<Eyrie> {
+    async fn start_by(self, start: impl FnOnce(EngineOptions) -> Result<Engine>) -> Result<Eyrie> {
         if let Some(invalid) = self.refused {
             return Err(invalid.into());
         }
+        let keyring = match self.keyring {
+            Some(source) => Some(source.unlocked(&*self.store, self.clock.now()).await?),
+            None => None,
+        };
+        let seals = keyring.is_some() && self.worker.is_some();
         let host = Arc::new(PlatformHost::new(self.public_url));
         let engine = start(EngineOptions {
             store: Arc::clone(&self.store),
@@ -142,11 +187,15 @@ impl EyrieBuilder {
             engine,
             clock: self.clock,
             passwords: PasswordHasher::default(),
+            keyring,
             types: self.types,
             #[cfg(feature = "process")]
             services: self.services,
         }));
         host.attach(&eyrie);
+        if seals {
+            eyrie.reseal_in_background();
+        }
         Ok(eyrie)
     }
 }

@@ -29,6 +29,7 @@ impl Acting {
     pub async fn create_deployment(&self, group: GroupId, new: NewDeployment) -> Result<Deployment> {
         let group = self.group_for(group, Permission::DeploymentCreate).await?;
         refuse_limit(&new.settings)?;
+        self.check_secrets(group.project_id, &new.settings).await?;
         if let Some(scope) = new.scope_id {
             self.check_scope(scope, group.id).await?;
         }
@@ -98,6 +99,7 @@ impl Acting {
         }
         if let Some(settings) = &patch.settings {
             refuse_limit(settings)?;
+            self.check_secrets(deployment.project_id, settings).await?;
         }
         deployment.version = version;
         deployment.name = patch.name.unwrap_or(deployment.name);

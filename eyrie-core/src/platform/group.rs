@@ -16,6 +16,7 @@ impl Acting {
     /// `AlreadyExists` when the slug is taken in the project.
     pub async fn create_group(&self, project: ProjectId, new: NewGroup) -> Result<DeploymentGroup> {
         self.require(Permission::GroupCreate, &Resource::project(project)).await?;
+        self.check_secrets(project, &new.settings).await?;
         let group = DeploymentGroup {
             id: GroupId::new(),
             project_id: project,
@@ -54,6 +55,9 @@ impl Acting {
     /// `Conflict` when it has changed since.
     pub async fn update_group(&self, id: GroupId, version: u64, patch: GroupPatch) -> Result<DeploymentGroup> {
         let mut group = self.group_for(id, Permission::GroupUpdate).await?;
+        if let Some(settings) = &patch.settings {
+            self.check_secrets(group.project_id, settings).await?;
+        }
         group.version = version;
         group.name = patch.name.unwrap_or(group.name);
         group.settings = patch.settings.unwrap_or(group.settings);

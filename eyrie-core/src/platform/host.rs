@@ -16,6 +16,7 @@ use crate::{
     model::{Deployment, Principal, PrincipalRef, Resumption, RetentionPolicy, Step, StepIndex, StepState, Token, TokenBinding, TokenKind},
     name::{DisplayName, Origin, StepName},
     platform::{Eyrie, Platform, Resource},
+    secret::{SecretRef, SecretValue},
 };
 
 /// A run token is refused once its run has ended; this bounds what a forgotten one can do.
@@ -123,6 +124,10 @@ impl RunHost for PlatformHost {
         let audit = acting.allowed("token.create", format!("token {}", token.id), Some(run.project_id));
         eyrie.store().create_token(&token, &audit).await?;
         Ok(Some(RunAccess { base_url, token: secret.reveal().to_owned() }))
+    }
+
+    async fn secrets(&self, run: &RunInfo, named: &[SecretRef]) -> Result<Vec<SecretValue>> {
+        self.eyrie().await?.open_secrets(run.project_id, named).await
     }
 
     async fn failed_reports(&self, run: &RunInfo, step: StepIndex, attempt: u32) -> Result<Vec<StepName>> {

@@ -23,6 +23,7 @@ mod firing;
 mod follow;
 mod group;
 mod host;
+mod keyring;
 mod member;
 mod owner;
 mod project;
@@ -33,6 +34,7 @@ mod role_override;
 mod run;
 mod schedule;
 mod scope;
+mod secret;
 mod service;
 mod service_sync;
 mod sign_in;
@@ -55,6 +57,7 @@ use crate::{
     id::{AuditId, ProjectId},
     model::{AuditEntry, Principal, PrincipalRef, Verdict},
     name::GroupType,
+    secret::Keyring,
     store::Store,
 };
 
@@ -64,8 +67,10 @@ pub use builder::EyrieBuilder;
 pub use deployment::DeploymentView;
 pub use explain::{Explanation, Place};
 pub use follow::{RunStream, RunsStream};
+pub use keyring::KeyStatus;
 pub use queue::QueuedRun;
 pub use run::{RunRequest, RunView, StartRun};
+pub use secret::SecretView;
 pub use service_sync::{DEFAULT_GROUP, DEFAULT_PROJECT, SyncReport, SyncedService};
 pub use token::{NewServiceToken, ServiceTokenTarget};
 pub use user::NewUser;
@@ -80,6 +85,7 @@ struct Platform {
     engine: Engine,
     clock: Arc<dyn Clock>,
     passwords: PasswordHasher,
+    keyring: Option<Arc<dyn Keyring>>,
     types: BTreeMap<GroupType, Arc<dyn DeploymentType>>,
     #[cfg(feature = "process")]
     services: Option<Arc<crate::deployment_type::service::ServicesRoot>>,

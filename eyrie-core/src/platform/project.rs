@@ -2,7 +2,7 @@
 
 use crate::{
     access::Permission,
-    error::Result,
+    error::{Invalid, Result},
     id::ProjectId,
     model::{Namespace, NewProject, Principal, Project, ProjectPatch},
     name::{DisplayName, Slug},
@@ -17,6 +17,9 @@ impl Acting {
     /// `AlreadyExists` when the slug is taken.
     pub async fn create_project(&self, new: NewProject) -> Result<Project> {
         self.require_everywhere(Permission::ProjectCreate, &format!("project {}", new.slug)).await?;
+        if !new.settings.secrets().is_empty() {
+            return Err(Invalid::new("settings", "names a secret, and a project that is not there yet has none").into());
+        }
         let owner_id = match &self.principal {
             Principal::User { id, .. } => Some(*id),
             _ => None,
@@ -80,6 +83,9 @@ impl Acting {
         let mut project = self.store().project(id).await?;
         project.version = version;
         project.name = patch.name.unwrap_or(project.name);
+        if let Some(settings) = &patch.settings {
+            self.check_secrets(id, settings).await?;
+        }
         project.settings = patch.settings.unwrap_or(project.settings);
         let audit = self.allowed(Permission::ProjectUpdate.as_str(), Resource::project(id), Some(id));
         self.store().update_project(&project, &audit).await?;
@@ -90,7 +96,7 @@ impl Acting {
     /// Deletes an empty project.
     ///
     /// # Errors
-    /// `Conflict` while it has groups or services.
+    /// `Conflict` while it has groups, services or secrets.
     pub async fn delete_project(&self, id: ProjectId) -> Result<()> {
         self.require(Permission::ProjectDelete, &Resource::project(id)).await?;
         let audit = self.allowed(Permission::ProjectDelete.as_str(), Resource::project(id), Some(id));

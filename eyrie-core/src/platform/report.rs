@@ -2,8 +2,9 @@
 
 use crate::{
     access::Permission,
+    engine::redacted_report,
     error::{Error, ErrorKind, Invalid, Result},
-    model::ReportedState,
+    model::{ReportedState, Run},
     name::StepName,
     platform::Acting,
     store::{Change, Command, StepReport},
@@ -19,8 +20,9 @@ impl Acting {
             return Err(Invalid::new("report_id", "must be 1 to 200 characters long").into());
         }
         let run = self.own_run().await?;
+        let redactor = self.eyrie.redactor_of(&run).await?;
         let report = StepReport { parent: None, report_id, name, state, message };
-        self.eyrie.0.engine.command(Command::unfenced(run, Change::Report(report))).await?;
+        self.eyrie.0.engine.command(Command::unfenced(run.id, Change::Report(redacted_report(&redactor, report)))).await?;
         Ok(())
     }
 
@@ -32,11 +34,11 @@ impl Acting {
         self.own_run().await.map(drop)
     }
 
-    async fn own_run(&self) -> Result<crate::id::RunId> {
+    async fn own_run(&self) -> Result<Run> {
         let Some(id) = self.principal.bound_run() else {
             let denied = Permission::RunReport.denied();
             return Err(Error::new(ErrorKind::Denied, "report step", denied.to_string()));
         };
-        Ok(self.run_for(id, Permission::RunReport).await?.id)
+        self.run_for(id, Permission::RunReport).await
     }
 }

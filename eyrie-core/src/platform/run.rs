@@ -345,6 +345,7 @@ impl Acting {
             return Err(Invalid::new("not_before", format!("may be at most {} days ahead", MAX_AHEAD.as_secs() / 86_400)).into());
         }
         self.eyrie.0.engine.registry().check(plan)?;
+        let (plan, secrets) = self.pin_secrets(deployment, plan).await?;
         let default_policy = self.default_policy(deployment).await?;
         let (plan_hash, plan_json) = plan.encode()?;
         let id = RunId::new();
@@ -399,7 +400,7 @@ impl Acting {
             }
         };
         let audit = self.allowed(Permission::RunStart.as_str(), format!("run {id}"), Some(deployment.project_id));
-        Ok(Enqueue { run, plan_json, steps, request_key, default_policy, audit })
+        Ok(Enqueue { run, plan_json, steps, request_key, default_policy, secrets, audit })
     }
 }
 

@@ -110,6 +110,7 @@ impl Acting {
         check_context(context)?;
         let start = StartRun { kind, context: context.clone(), ..StartRun::default() };
         let plan = self.plan(deployment, &start).await?;
+        self.pin_secrets(deployment, &plan).await?;
         Ok(self.eyrie.0.engine.registry().check(&plan)?)
     }
 }

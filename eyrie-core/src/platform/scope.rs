@@ -17,6 +17,7 @@ impl Acting {
     pub async fn create_scope(&self, group: GroupId, new: NewScope) -> Result<Scope> {
         let group = self.group_for(group, Permission::ScopeCreate).await?;
         refuse_limit(&new.settings)?;
+        self.check_secrets(group.project_id, &new.settings).await?;
         let scope = Scope {
             id: ScopeId::new(),
             group_id: group.id,
@@ -58,6 +59,7 @@ impl Acting {
         let (mut scope, group) = self.scope_for(id, Permission::ScopeUpdate).await?;
         if let Some(settings) = &patch.settings {
             refuse_limit(settings)?;
+            self.check_secrets(group.project_id, settings).await?;
         }
         scope.version = version;
         scope.name = patch.name.unwrap_or(scope.name);

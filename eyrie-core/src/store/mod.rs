@@ -31,6 +31,7 @@ mod release;
 mod retention;
 mod run;
 mod schedule;
+mod secret;
 mod service;
 mod statement;
 mod token;
@@ -60,6 +61,7 @@ pub use release::{DeployedServiceFilter, ReleaseStore, deployed_after};
 pub use retention::{ForgetRule, Pruning, RetentionStore};
 pub use run::{Claim, Enqueue, Enqueued, Poll, RequestKey, RunFilter, RunStore};
 pub use schedule::{DueSchedules, Fire, ScheduleFilter, ScheduleStore};
+pub use secret::{KEPT_VALUES, SealingKeyStore, SecretStore};
 pub use service::ServiceStore;
 pub use statement::{MAX_STATEMENT_BYTES, MAX_STATEMENTS, Parameter, Statement, Statements};
 pub use token::TokenStore;
@@ -86,6 +88,8 @@ pub trait Store:
     + TokenStore
     + AuditStore
     + AccessStore
+    + SecretStore
+    + SealingKeyStore
     + Debug
     + Send
     + Sync
@@ -112,6 +116,8 @@ impl<T> Store for T where
         + TokenStore
         + AuditStore
         + AccessStore
+        + SecretStore
+        + SealingKeyStore
         + Debug
         + Send
         + Sync

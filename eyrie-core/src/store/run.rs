@@ -8,6 +8,7 @@ use crate::{
     error::Result,
     id::{DeploymentId, ProjectId, RunId, ServiceId, UserId, WorkerId},
     model::{AuditEntry, Plan, PlanHash, QueuePolicy, Run, RunEvent, Step},
+    secret::SecretRef,
     store::{Capabilities, Command, Page, PageRequest, RecordError, Recorded},
 };
 
@@ -24,6 +25,8 @@ pub struct Enqueue {
     pub request_key: Option<RequestKey>,
     /// The queue policy of a deployment for which no level of the settings says one.
     pub default_policy: QueuePolicy,
+    /// The values of secrets that the plan names. `Conflict` when one is gone; they are kept as long as the plan is.
+    pub secrets: Vec<SecretRef>,
     /// Who asked.
     pub audit: AuditEntry,
 }

@@ -23,7 +23,9 @@ impl MigrationTrait for Base {
     #[allow(elided_lifetimes_in_paths, reason = "the trait is declared that way, and the lifetimes must match")]
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let backend = manager.get_database_backend();
-        for table in people().into_iter().chain(resources()).chain(runs(position(backend), clustered(backend))).chain(results()) {
+        for table in
+            people().into_iter().chain(resources()).chain(runs(position(backend), clustered(backend))).chain(results()).chain(secrets())
+        {
             manager.create_table(table).await?;
         }
         let own: &[_] = if backend == DbBackend::Postgres { POSTGRES_ONLY } else { &[] };
@@ -89,6 +91,12 @@ const INDEXES: &[&str] = &[
     "CREATE INDEX group_overrides_member ON group_overrides (project_id, user_id)",
     "CREATE INDEX deployment_overrides_deployment ON deployment_overrides (deployment_id)",
     "CREATE INDEX deployment_overrides_member ON deployment_overrides (project_id, user_id)",
+    "CREATE UNIQUE INDEX secrets_name ON secrets (project_id, name) WHERE project_id IS NOT NULL",
+    "CREATE UNIQUE INDEX secrets_operators_name ON secrets (name) WHERE project_id IS NULL",
+    "CREATE INDEX secrets_of_project ON secrets (project_id, id)",
+    "CREATE INDEX secret_values_of_key ON secret_values (key_version)",
+    "CREATE INDEX secret_uses_of_secret ON secret_uses (secret_id)",
+    "CREATE INDEX plan_secrets_of_value ON plan_secrets (secret_id, version)",
     "CREATE UNIQUE INDEX audit_entries_refusal ON audit_entries (refusal_key) WHERE refusal_key IS NOT NULL",
     "CREATE INDEX audit_entries_refused ON audit_entries (id) WHERE refusal_key IS NOT NULL",
 ];
@@ -418,6 +426,60 @@ fn runs(position: ColumnDef, clustered: &str) -> Vec<TableCreateStatement> {
         // The place of the last event, in the order of the feed, that was pruned: one row.
         table("feed_floor", [integer("id").primary_key().take(), big_integer("xact"), big_integer("position")]),
         table("request_keys", [text("request_key").primary_key().take(), binary("content"), uuid("run_id"), big_integer("created_at")]),
+    ]
+}
+
+fn secrets() -> Vec<TableCreateStatement> {
+    let value =
+        ForeignKey::create().from_col("secret_id").from_col("version").to_tbl("secret_values").to_col("secret_id").to_col("version").take();
+    let plan = ForeignKey::create().from_col("plan_hash").to_tbl("plans").to_col("hash").on_delete(ForeignKeyAction::Cascade).take();
+    let key = ForeignKey::create().from_col("key_version").to_tbl("sealing_keys").to_col("version").take();
+    vec![
+        // A known value sealed by each key; a key that is given up has no row.
+        table("sealing_keys", [big_integer("version").primary_key().take(), binary("sealed"), big_integer("created_at")]),
+        table(
+            "secrets",
+            [
+                id("id"),
+                uuid_null("project_id"),
+                text("name"),
+                big_integer("value_version"),
+                big_integer("created_at"),
+                text("created_by"),
+                big_integer("replaced_at"),
+                text("replaced_by"),
+                big_integer("version"),
+            ],
+        )
+        .foreign_key(&mut reference("project_id", "projects", ForeignKeyAction::Restrict))
+        .take(),
+        keyed(
+            table(
+                "secret_values",
+                [
+                    uuid("secret_id"),
+                    big_integer("version"),
+                    big_integer("key_version"),
+                    binary("sealed"),
+                    big_integer("created_at"),
+                    text("created_by"),
+                ],
+            ),
+            ["secret_id", "version"],
+        )
+        .foreign_key(&mut reference("secret_id", "secrets", ForeignKeyAction::Cascade))
+        .foreign_key(&mut key.clone().on_delete(ForeignKeyAction::Restrict).take())
+        .take(),
+        // What settings name, under the id of whose settings they are.
+        keyed(table("secret_uses", [uuid("holder_id"), uuid("secret_id")]), ["holder_id", "secret_id"])
+            .foreign_key(&mut reference("secret_id", "secrets", ForeignKeyAction::Restrict))
+            .take(),
+        // What plans name.
+        table("plan_secrets", [binary("plan_hash"), uuid("secret_id"), big_integer("version")])
+            .primary_key(Index::create().col("plan_hash").col("secret_id").col("version"))
+            .foreign_key(&mut plan.clone())
+            .foreign_key(&mut value.clone().on_delete(ForeignKeyAction::Restrict).take())
+            .take(),
     ]
 }
 

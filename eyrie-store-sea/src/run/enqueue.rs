@@ -16,7 +16,7 @@ use sea_orm::prelude::Uuid as Id;
 use crate::{
     audit,
     entity::{
-        column::{hash, micros, word},
+        column::{count, hash, micros, word},
         request_key, run,
     },
     error::Failure,
@@ -40,6 +40,8 @@ static KEEP_KEYS: RowStatement =
 static RUNS: RowStatement = RowStatement::select(run::Model::COLUMNS, "runs", &[("id", Uuid)], "");
 static DEPLOYMENTS: RowStatement = RowStatement::select(Place::COLUMNS, "deployments", &[("id", Uuid)], "");
 static KEEP_PLANS: RowStatement = RowStatement::insert("plans", &[("hash", Bytes), ("json", Text)], "ON CONFLICT (hash) DO NOTHING");
+static KEEP_PLAN_SECRETS: RowStatement =
+    RowStatement::insert("plan_secrets", &[("plan_hash", Bytes), ("secret_id", Uuid), ("version", Int)], "ON CONFLICT DO NOTHING");
 static KEEP_RUNS: RowStatement = RowStatement::insert(
     "runs",
     &[
@@ -234,6 +236,9 @@ type New<'a> = (&'a Enqueue, Run, (Id, Option<Id>));
 async fn keep(tx: &mut RowTx, new: &[New<'_>], at: Timestamp) -> Result<(), Failure> {
     let plans: HashMap<_, _> = new.iter().map(|(request, run, _)| (run.plan_hash, request.plan_json.as_str())).collect();
     let plans: Rows = plans.into_iter().map(|(hash, json)| [hash.as_bytes().to_vec().into(), json.into()]).collect();
+    let named = new.iter().flat_map(|(request, run, _)| request.secrets.iter().map(move |of| (run.plan_hash, *of)));
+    let named: BTreeSet<_> = named.map(|(hash, of)| (hash.as_bytes().to_vec(), of)).collect();
+    let named: Rows = named.into_iter().map(|(hash, of)| [hash.into(), of.id.uuid().into(), count(of.version).into()]).collect();
     let runs: Rows = new.iter().map(|(_, run, lane)| row(run::Model::from(run), *lane)).collect();
     let steps: Rows = new.iter().flat_map(|(request, ..)| &request.steps).map(new_step_row).collect();
     let events: Rows = new.iter().map(|(_, run, _)| event_row(&queued(run, at))).collect();
@@ -245,6 +250,7 @@ async fn keep(tx: &mut RowTx, new: &[New<'_>], at: Timestamp) -> Result<(), Fail
     let audit = audit::rows(new.iter().map(|(request, ..)| &request.audit));
     let together = [
         (&KEEP_PLANS, plans),
+        (&KEEP_PLAN_SECRETS, named),
         (&KEEP_RUNS, runs),
         (&INSERT_STEPS, steps),
         (&INSERT_EVENTS, events),

@@ -17,10 +17,10 @@ use crate::{
     entity::{
         audit_entry,
         column::{counted_small, micros},
-        queue_rule, run,
+        run,
     },
     error::Failure,
-    queue_rule::keep,
+    queue_rule::{keep, limit},
     readable::readable_by_fifth,
     rows::{
         Cell, FromRow,
@@ -139,7 +139,7 @@ impl QueueStore for SeaStore {
     }
 
     async fn limit_cluster(&self, cluster: ClusterId, most: Option<u32>, audit: &AuditEntry) -> Result<()> {
-        let rule = queue_rule::Model { id: cluster.uuid(), queue_policy: None, max_running: most.map(i64::from) };
+        let rule = limit(cluster.uuid(), most);
         let entry = audit_entry::Model::from(audit);
         self.write(Class::Request, "limit cluster", move |tx| async move {
             keep(&tx, rule).await?;

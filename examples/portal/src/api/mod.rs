@@ -15,6 +15,7 @@ mod role_override;
 mod run;
 mod schedule;
 mod scope;
+mod secret;
 mod service;
 mod session;
 mod step;
@@ -58,6 +59,7 @@ pub(crate) fn routes() -> OpenApiRouter<Portal> {
         .merge(role_override::routes())
         .merge(owner::routes())
         .merge(explain::routes())
+        .merge(secret::routes())
         .routes(routes!(description))
 }
 

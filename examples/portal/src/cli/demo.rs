@@ -30,7 +30,12 @@ pub(super) async fn demo(arguments: DemoArguments) -> CliResult {
         (None, Some(temporary)) => temporary.path().to_path_buf(),
         (None, None) => return Err("there is no folder to work in".into()),
     };
-    let place = Place { store: format!("sqlite:{}", folder.join("eyrie.db").display()), services: example_services()?, server: None };
+    let place = Place {
+        store: format!("sqlite:{}", folder.join("eyrie.db").display()),
+        services: example_services()?,
+        keyring: None,
+        server: None,
+    };
     let listener = serve::listen(([127, 0, 0, 1], 0).into()).await?;
     let url = format!("http://{}", listener.local_addr()?);
     let worker = WorkerOptions { shutdown_grace: Duration::from_secs(5), ..WorkerOptions::default() };

@@ -1,6 +1,9 @@
 //! Opening the store itself: whoever can, is the local operator.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use eyrie_core::{
     Eyrie,
@@ -24,6 +27,10 @@ pub(super) enum Role {
 pub(super) async fn open(place: &Place, role: Role, public_url: Option<String>, scripts: ScriptOptions) -> CliResult<Eyrie> {
     let store = SeaStore::open(&place.store).await?;
     let mut builder = Eyrie::builder(Arc::new(store));
+    builder = match keyring(place) {
+        Some(path) => builder.key_file(path),
+        None => builder,
+    };
     if place.services.exists() {
         builder = builder.services(ServicesRoot::open(&place.services)?, scripts);
     }
@@ -35,6 +42,15 @@ pub(super) async fn open(place: &Place, role: Role, public_url: Option<String>, 
         Role::Worker(options) => builder.worker(options),
     };
     Ok(builder.start().await?)
+}
+
+/// Where the keyring is: where it was said to be, else beside the store's file. A store on a server has none unless it was said.
+fn keyring(place: &Place) -> Option<PathBuf> {
+    let beside = || {
+        let path = place.store.strip_prefix("sqlite:")?;
+        Some(PathBuf::from(format!("{}.keyring", path.strip_prefix("//").unwrap_or(path))))
+    };
+    place.keyring.clone().or_else(beside)
 }
 
 /// The user and group of `UID:GID`.

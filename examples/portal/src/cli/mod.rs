@@ -4,6 +4,7 @@ mod backend;
 mod decide;
 mod demo;
 mod deploy;
+mod keyring;
 mod local;
 mod manage;
 mod progress;
@@ -42,6 +43,9 @@ struct Place {
     /// The services directory: one folder a service, each with a config.json.
     #[arg(long, global = true, env = "EYRIE_SERVICES", default_value = "services")]
     services: PathBuf,
+    /// The keyring, a file that secrets are sealed by; beside the store's file if missing. It is made when nothing is sealed yet.
+    #[arg(long, global = true, env = "EYRIE_KEYRING")]
+    keyring: Option<PathBuf>,
     /// Talk to a running server at this URL instead of opening the store. The token is read from EYRIE_TOKEN.
     #[arg(long, global = true, env = "EYRIE_SERVER")]
     server: Option<String>,
@@ -103,6 +107,9 @@ enum Command {
     /// Manage accounts.
     #[command(subcommand)]
     User(UserCommand),
+    /// Look after the keys that secrets are sealed by.
+    #[command(subcommand)]
+    Keyring(keyring::KeyringCommand),
     /// Manage tokens.
     #[command(subcommand)]
     Token(TokenCommand),
@@ -272,6 +279,7 @@ async fn run(Arguments { place, command }: Arguments) -> CliResult {
         Command::Approve(arguments) => decide::decide_step(&place, arguments, StepDecision::Approve).await,
         Command::Reject(arguments) => decide::decide_step(&place, arguments, StepDecision::Reject).await,
         Command::Schedule(command) => schedule::schedule(&place, command).await,
+        Command::Keyring(command) => keyring::keyring(&place, command).await,
         Command::Sync => manage::sync(&place).await,
         Command::User(UserCommand::Add { name, operator }) => manage::add_user(&place, &name, operator).await,
         Command::Token(TokenCommand::Add { service, origin, days }) => manage::add_token(&place, &service, &origin, days).await,

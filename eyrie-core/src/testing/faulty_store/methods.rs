@@ -9,20 +9,22 @@ use super::FaultyStore;
 use crate::{
     error::Result,
     id::{
-        ClusterId, DeployedServiceId, DeploymentId, GroupId, ProjectId, ReleaseId, RunId, ScheduleId, ScopeId, ServiceId, TokenId, UserId,
-        WorkerId,
+        ClusterId, DeployedServiceId, DeploymentId, GroupId, ProjectId, ReleaseId, RunId, ScheduleId, ScopeId, SecretId, ServiceId,
+        TokenId, UserId, WorkerId,
     },
     model::{
-        AccessPath, AuditEntry, DeployedService, Deployment, DeploymentGroup, EventCursor, Grants, Membership, OverrideAt, Plan, PlanHash,
-        Project, Release, Role, RoleOverride, Run, RunEvent, Schedule, Scope, Service, Step, Token, User,
+        AccessPath, AuditEntry, DeployedService, Deployment, DeploymentGroup, EventCursor, Grants, Membership, OverrideAt, Owner, Plan,
+        PlanHash, Project, Release, Role, RoleOverride, Run, RunEvent, Schedule, Scope, SealedSecret, SealingKey, Secret, Service, Step,
+        Token, User,
     },
     name::{GroupType, ServiceName, Slug, UserName},
+    secret::{KeyVersion, SealedValue, SecretRef},
     store::{
         AccessStore, AuditFilter, AuditStore, Capabilities, Claim, Command, DeployedServiceFilter, DeploymentFilter, DeploymentStore,
         DueSchedules, Enqueue, Enqueued, EventStore, FeedPage, Fire, ForgetRule, GroupStore, InQueue, LogBound, LogChunk, LogPiece,
         LogStore, MemberStore, NewUserRule, Page, PageRequest, Poll, ProjectStore, Pruning, QueueOf, QueueStore, RecordError, Recorded,
-        ReleaseStore, RetentionStore, RunFilter, RunReader, RunStore, ScheduleFilter, ScheduleStore, ScopeStore, ServiceStore, Store,
-        TokenStore, UserStore, WorkerLease, WorkerStore,
+        ReleaseStore, RetentionStore, RunFilter, RunReader, RunStore, ScheduleFilter, ScheduleStore, ScopeStore, SealingKeyStore,
+        SecretStore, ServiceStore, Store, TokenStore, UserStore, WorkerLease, WorkerStore,
     },
 };
 
@@ -132,6 +134,22 @@ decorated! {
         reads fn token_by_hash(hash: &[u8; 32]) -> Token;
         reads fn tokens(creator: Option<UserId>, page: PageRequest) -> Page<Token>;
         writes fn revoke_token(id: TokenId, audit: &AuditEntry) -> ();
+    }
+    SecretStore {
+        writes fn create_secret(secret: &Secret, value: &SealedSecret, audit: &AuditEntry) -> ();
+        reads fn secret(id: SecretId) -> Secret;
+        reads fn secrets(owner: Owner, page: PageRequest) -> Page<Secret>;
+        writes fn replace_secret_value(secret: &Secret, value: &SealedSecret, audit: &AuditEntry) -> ();
+        writes fn delete_secret(id: SecretId, audit: &AuditEntry) -> ();
+        reads fn secret_values(id: SecretId) -> Vec<SealedSecret>;
+        reads fn secret_value(of: SecretRef) -> SealedSecret;
+    }
+    SealingKeyStore {
+        reads fn sealing_keys() -> Vec<(SealingKey, u64)>;
+        writes fn keep_sealing_key(key: &SealingKey, audit: &AuditEntry) -> ();
+        writes fn retire_sealing_key(version: KeyVersion, audit: &AuditEntry) -> ();
+        reads fn sealed_by_others(newest: KeyVersion, after: Option<SecretRef>, limit: u32) -> Vec<SealedSecret>;
+        writes fn reseal(pairs: &[(SealedSecret, SealedValue)]) -> u64;
     }
     AuditStore {
         writes fn record_refusal(entry: &AuditEntry) -> ();
