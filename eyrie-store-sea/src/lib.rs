@@ -14,6 +14,8 @@
 
 mod access;
 mod audit;
+mod cluster;
+mod datasource;
 mod deployment;
 mod entity;
 mod error;

@@ -30,7 +30,7 @@ impl ScopeStore for SeaStore {
         let rule = queue_rule::of(row.id, &scope.settings);
         self.write(Class::Request, "create scope", move |tx| async move {
             let done = Entity::insert(row.into_active_model()).exec_without_returning(&*tx).await;
-            done.map_err(|error| Failure::from(error).on_reference_missing("group"))?;
+            done.map_err(|error| Failure::from(error).on_reference_missing("group or datasource"))?;
             queue_rule::keep(&tx, rule).await?;
             audit::keep(&tx, entry).await?;
             tx.commit().await
@@ -54,14 +54,15 @@ impl ScopeStore for SeaStore {
             let done = Entity::update_many()
                 .col_expr(Column::Slug, Expr::value(row.slug))
                 .col_expr(Column::Name, Expr::value(row.name))
-                .col_expr(Column::ClusterId, Expr::value(row.cluster_id))
+                .col_expr(Column::BackupDestDatasourceId, Expr::value(row.backup_dest_datasource_id))
                 .col_expr(Column::Settings, Expr::value(row.settings))
                 .col_expr(Column::MonitorLogDeleteAfterSeconds, Expr::value(row.monitor_log_delete_after_seconds))
                 .col_expr(Column::Version, Expr::value(row.version + 1))
                 .filter(Column::Id.eq(row.id))
                 .filter(Column::Version.eq(row.version))
                 .exec(&*tx)
-                .await?;
+                .await
+                .map_err(|error| Failure::from(error).on_reference_missing("datasource"))?;
             updated::<Entity>(&tx, "scope", row.id, Column::Id, done).await?;
             queue_rule::keep(&tx, rule).await?;
             audit::keep(&tx, entry).await?;

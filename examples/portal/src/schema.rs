@@ -52,11 +52,16 @@ shapes! {
     NewGroup { slug: String, name: Option<String>, group_type: String, settings: Option<Value>, }
     /// An environment of a group.
     Scope {
-        id: String, group_id: String, slug: String, name: String, cluster_id: Option<String>, settings: Value,
+        id: String, group_id: String, slug: String, name: String, settings: Value, backup_dest_datasource_id: Option<String>,
         monitor_log_delete_after_seconds: Option<u64>, created_at: String, version: u64,
     }
     /// A new scope.
-    NewScope { slug: String, name: Option<String>, settings: Option<Value>, monitor_log_delete_after_seconds: Option<u64>, }
+    NewScope {
+        slug: String, name: Option<String>, settings: Option<Value>, backup_dest_datasource_id: Option<String>,
+        monitor_log_delete_after_seconds: Option<u64>,
+    }
+    /// What to change of a scope; what is missing stays. A `backup_dest_datasource_id` of null: backups go nowhere any more.
+    ScopePatch { name: Option<String>, settings: Option<Value>, backup_dest_datasource_id: Option<String>, }
     /// A deployment.
     Deployment {
         id: String, project_id: String, group_id: String, slug: String, name: String, scope_id: Option<String>, service_id: Option<String>,
@@ -175,6 +180,35 @@ shapes! {
     NewSecret { name: String, value: String, }
     /// Another value.
     SecretValue { value: String, }
+    /// A shared cluster. `state`: `draft`, `init`, `active`, `transitioning`, `cancel` or `delete`. Members of projects that it is granted to see `id`, `slug` and `state`.
+    Cluster {
+        id: String, uid: Option<String>, slug: String, name: Option<String>, state: String, api_endpoint: Option<String>,
+        credentials_secret_id: Option<String>, created_at: Option<String>, version: Option<u64>,
+    }
+    /// A new cluster: its slug is made of its name; its credentials are a secret of the operators.
+    NewCluster { name: String, api_endpoint: Option<String>, credentials_secret_id: Option<String>, }
+    /// What to change of a cluster; what is missing stays.
+    ClusterPatch { name: Option<String>, api_endpoint: Option<String>, credentials_secret_id: Option<String>, }
+    /// A move in a cluster's life: `begin`, `fail`, `activate`, `change`, `cancel` or `delete`.
+    ClusterMove { r#move: String, }
+    /// How many runs may be under way on a cluster; null: any number.
+    ClusterLimit { max_running: Option<u32>, }
+    /// A project may use a cluster.
+    ClusterGrant { cluster_id: String, project_id: String, created_at: String, granted_by: Value, }
+    /// A cluster that a deployment goes to, and the level that says so: `deployment`, `scope` or `group`.
+    EffectiveCluster { cluster: Cluster, level: String, }
+    /// An external data store: `data_type` is `s3like`, `postgres`, `mysql` or `filesystem`, `usage` `remote_backup`, `primary_database`, `read_replica` or `file_storage`.
+    Datasource {
+        id: String, project_id: Option<String>, slug: String, name: String, data_type: String, usage: String, config: Value,
+        credentials_secret_id: Option<String>, created_at: Option<String>, version: Option<u64>,
+    }
+    /// A new datasource. `config` of `s3like`: `endpoint`, `bucket`, `region`, `path`; of databases: `host`, `port`, `database`; of `filesystem`: `path`. Credentials are a secret of its owner.
+    NewDatasource {
+        project_id: Option<String>, slug: String, name: Option<String>, data_type: String, usage: String, config: Value,
+        credentials_secret_id: Option<String>,
+    }
+    /// What to change of a datasource; what is missing stays.
+    DatasourcePatch { name: Option<String>, config: Option<Value>, credentials_secret_id: Option<String>, }
     /// A role.
     Role { role: String, }
 }

@@ -83,6 +83,18 @@ word_enum! {
         SecretUpdate = "secret.update",
         /// Delete a secret that nothing names.
         SecretDelete = "secret.delete",
+        /// Make and change clusters, say who may use them, and see all of them.
+        ClusterManage = "cluster.manage",
+        /// Link what is deployed to a cluster that the project may use.
+        ClusterLink = "cluster.link",
+        /// See which datasources the operators have.
+        DatasourceList = "datasource.list",
+        /// Make a datasource.
+        DatasourceCreate = "datasource.create",
+        /// Change a datasource.
+        DatasourceUpdate = "datasource.update",
+        /// Delete a datasource that nothing refers to.
+        DatasourceDelete = "datasource.delete",
         /// See, add and give up the keys that secrets are sealed by.
         KeyringManage = "keyring.manage",
     }
@@ -163,7 +175,7 @@ impl Permission {
     #[must_use]
     pub const fn levels(self) -> &'static [AccessLevel] {
         match self {
-            Self::ProjectCreate | Self::UserManage => &[],
+            Self::ProjectCreate | Self::UserManage | Self::KeyringManage | Self::ClusterManage => &[],
             Self::ProjectRead | Self::MemberEdit | Self::AccessExplain => AccessLevel::ALL,
             Self::GroupUpdate | Self::GroupDelete | Self::ScopeCreate | Self::ScopeUpdate | Self::ScopeDelete | Self::DeploymentCreate => {
                 &[AccessLevel::Group]
@@ -179,6 +191,7 @@ impl Permission {
             | Self::RunUndo
             | Self::RunApprove
             | Self::RunReport => &[AccessLevel::Deployment],
+            Self::ClusterLink => &[AccessLevel::Group, AccessLevel::Deployment],
             Self::TokenCreate | Self::TokenRevoke => &[AccessLevel::Project, AccessLevel::Deployment],
             _ => &[AccessLevel::Project],
         }
@@ -188,7 +201,7 @@ impl Permission {
     #[must_use]
     pub const fn needs(self) -> Needs {
         match self {
-            Self::ProjectCreate => Needs::SignedIn,
+            Self::ProjectCreate | Self::DatasourceList => Needs::SignedIn,
             Self::ProjectRead => Needs::Role(Role::User),
             Self::DeploymentCreate
             | Self::DeploymentUpdate
@@ -217,13 +230,18 @@ impl Permission {
             | Self::AuditRead
             | Self::SecretCreate
             | Self::SecretUpdate
-            | Self::SecretDelete => Needs::Role(Role::Admin),
+            | Self::SecretDelete
+            | Self::ClusterLink
+            | Self::DatasourceCreate
+            | Self::DatasourceUpdate
+            | Self::DatasourceDelete => Needs::Role(Role::Admin),
             Self::ProjectTransfer
             | Self::ServiceCreate
             | Self::ServiceUpdate
             | Self::ServiceDelete
             | Self::UserManage
-            | Self::KeyringManage => Needs::Operator,
+            | Self::KeyringManage
+            | Self::ClusterManage => Needs::Operator,
             Self::RunReport => Needs::OwnRun,
         }
     }

@@ -128,7 +128,7 @@ pub fn scope(group: &DeploymentGroup, slug: &str) -> Scope {
         group_id: group.id,
         slug: Slug::new(slug).unwrap(),
         name: DisplayName::new(format!("Scope {slug}")).unwrap(),
-        cluster_id: None,
+        backup_dest_datasource_id: None,
         settings: settings(),
         monitor_log_delete_after_seconds: Some(86_400),
         created_at: now(),

@@ -2,13 +2,16 @@
 
 use serde_json::Value;
 
-use super::fixtures::{
-    Held, advance, at, audit, cancel, chain, deployment, group, kept_deployment, kept_group, kept_project, project, queued, record, scope,
-    start, succeeded, success, worker,
+use super::{
+    clusters::{kept_cluster, kept_grant, kept_link},
+    fixtures::{
+        Held, advance, at, audit, cancel, chain, deployment, group, kept_deployment, kept_group, kept_project, project, queued, record,
+        scope, start, succeeded, success, worker,
+    },
 };
 use crate::{
-    id::{ClusterId, RunId, WorkerId},
-    model::{Deployment, DeploymentGroup, MAX_RUNNING, Project, Scope, Settings},
+    id::{RunId, WorkerId},
+    model::{Deployment, DeploymentGroup, Linked, MAX_RUNNING, Project, Scope, Settings},
     store::{End, Fence, Store},
 };
 
@@ -82,24 +85,25 @@ pub async fn of_a_group(store: &dyn Store) {
     assert!(given(store, worker, 3).await.is_empty());
 }
 
-/// A cluster's limit counts the runs of all projects whose scopes name it, as they were when the runs were queued.
+/// A cluster's limit counts the runs of all projects that are linked to it, as that was when the runs were queued.
 pub async fn of_a_cluster(store: &dyn Store) {
-    let cluster = ClusterId::new();
+    let cluster = kept_cluster(store, "shared").await.id;
     let entry = audit("cluster.limit");
     store.limit_cluster(cluster, Some(2), &entry).await.unwrap();
     assert_eq!(super::fixtures::audited(store, &entry).await, [entry.clone()]);
     let mut runs = Vec::new();
     for slug in ["one", "two"] {
         let group = kept_group(store, &kept_project(store, slug).await, "web").await;
-        let there = Scope { cluster_id: Some(cluster), ..scope(&group, "there") };
+        let there = scope(&group, "there");
         store.create_scope(&there, &audit("scope.create")).await.unwrap();
+        kept_grant(store, cluster, group.project_id).await;
+        kept_link(store, cluster, group.project_id, Linked::Scope(there.id)).await;
         for number in 0..2 {
             let place = Deployment { scope_id: Some(there.id), ..deployment(&group, &format!("d{number}")) };
             store.create_deployment(&place, &audit("deployment.create")).await.unwrap();
             runs.push(queued(store, &place, &chain(&["a"])).await.id);
         }
-        let elsewhere = Scope { cluster_id: None, version: 1, ..there };
-        store.update_scope(&elsewhere, &audit("scope.update")).await.unwrap();
+        store.unlink_cluster(cluster, Linked::Scope(there.id), &audit("cluster.link")).await.unwrap();
         let beside = kept_deployment(store, &group, "beside").await;
         runs.push(queued(store, &beside, &chain(&["a"])).await.id);
     }

@@ -22,9 +22,11 @@
 pub mod access;
 pub mod approvals;
 pub mod audit;
+pub mod clusters;
 pub mod coalescing;
 pub mod commands;
 pub mod conditions;
+pub mod datasources;
 pub mod deferral;
 pub mod deployments;
 pub mod events;
@@ -148,6 +150,12 @@ where
         schedules {
             kept_and_found, listed, versions_guard_updates, deleted, due_by_the_stores_clock, due_by_the_types_that_are_known,
             fires_once, fires_in_a_race,
+        }
+        clusters {
+            kept_and_found, granted_and_linked, the_nearest_level_counts, gone_for_good,
+        }
+        datasources {
+            kept_and_found, versions_guard_updates, in_use_is_not_deleted,
         }
         secrets {
             kept_and_found, values_are_replaced, in_use_is_not_deleted, keys_are_kept_while_needed, resealed_in_pieces,

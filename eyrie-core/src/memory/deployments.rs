@@ -74,6 +74,7 @@ impl DeploymentStore for MemoryStore {
         let is_used = state.runs.values().any(|record| record.run.deployment_id == id);
         unused(is_used, "delete deployment", "the deployment has runs")?;
         state.deployments.remove(&id);
+        state.drop_links();
         state.schedules.retain(|_, schedule| schedule.deployment_id != id);
         state.drop_overrides(|given| given.at == OverrideAt::Deployment(id));
         state.note(audit);

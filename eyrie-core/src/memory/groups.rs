@@ -24,6 +24,7 @@ impl State {
 
     fn check_scope(&self, scope: &Scope, operation: &'static str) -> Result<()> {
         self.check_settings(&scope.settings)?;
+        scope.backup_dest_datasource_id.map_or(Ok(()), |place| need(&self.datasources, place, "datasource"))?;
         need(&self.groups, scope.group_id, "group")?;
         let others = self.scopes.values().filter(|other| other.id != scope.id && other.group_id == scope.group_id);
         free(others, operation, "the group has a scope of that slug", |other| other.slug == scope.slug)
@@ -75,6 +76,7 @@ impl GroupStore for MemoryStore {
         state.groups.remove(&id);
         state.scopes.retain(|_, scope| scope.group_id != id);
         state.drop_overrides(|given| given.at == OverrideAt::Group(id));
+        state.drop_links();
         state.note(audit);
         Ok(())
     }
@@ -118,6 +120,7 @@ impl ScopeStore for MemoryStore {
         let is_used = state.deployments.values().any(|deployment| deployment.scope_id == Some(id));
         unused(is_used, "delete scope", "a deployment is in the scope")?;
         state.scopes.remove(&id);
+        state.drop_links();
         state.note(audit);
         Ok(())
     }

@@ -5,6 +5,8 @@
 
 mod access;
 mod audit;
+mod clusters;
+mod datasources;
 mod deployments;
 mod events;
 mod groups;

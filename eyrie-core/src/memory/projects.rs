@@ -86,6 +86,9 @@ impl ProjectStore for MemoryStore {
         unused(state.groups.values().any(|group| group.project_id == id), OPERATION, "the project has groups")?;
         unused(state.services.values().any(|service| service.project_id == id), OPERATION, "the project has services")?;
         unused(state.secrets.values().any(|secret| secret.project_id == Some(id)), OPERATION, "the project has secrets")?;
+        let has_data = state.datasources.values().any(|datasource| datasource.project_id == Some(id));
+        unused(has_data, OPERATION, "the project has datasources")?;
+        state.cluster_grants.retain(|(_, project), _| *project != id);
         state.projects.remove(&id);
         state.members.retain(|(project, _), _| *project != id);
         state.drop_overrides(|given| given.project_id == id);

@@ -122,8 +122,7 @@ impl State {
     /// What runs of the deployment count against, when they are queued now.
     fn lane_of(&self, deployment: DeploymentId) -> Result<Lane> {
         let deployment = self.deployments.get(&deployment).ok_or_else(|| Error::not_found("deployment"))?;
-        let scope = deployment.scope_id.and_then(|scope| self.scopes.get(&scope));
-        Ok(Lane { project: deployment.project_id, group: deployment.group_id, cluster: scope.and_then(|scope| scope.cluster_id) })
+        Ok(Lane { project: deployment.project_id, group: deployment.group_id, cluster: self.counted_cluster(deployment) })
     }
 
     /// How much is under way of everything that is, or that these lanes belong to, and how much may be.

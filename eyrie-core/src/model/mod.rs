@@ -1,9 +1,12 @@
 //! The nouns: one aggregate a file. A model knows no store and does no I/O; its state changes only through its transition function.
 
 mod audit;
+mod cluster;
 mod condition;
+mod datasource;
 mod deployed_service;
 mod deployment;
+mod endpoint;
 mod group;
 mod json_bound;
 mod owner;
@@ -29,12 +32,20 @@ mod service;
 mod settings;
 mod step;
 mod token;
+mod uid;
 mod user;
 
 pub use audit::{AuditEntry, Verdict};
+pub use cluster::{
+    Cluster, ClusterGrant, ClusterLink, ClusterMove, ClusterPatch, ClusterState, ClusterUid, Linked, NewCluster, nearest_clusters,
+};
 pub use condition::{Condition, Done, MAX_CONDITION_BYTES, MAX_CONDITION_DEPTH, MAX_CONDITION_PARTS, OutputOf, OutputTest, ValueTest};
+pub use datasource::{
+    BucketConfig, DataType, DatabaseConfig, Datasource, DatasourceConfig, DatasourcePatch, DatasourceUsage, FolderConfig, NewDatasource,
+};
 pub use deployed_service::{DeployedService, DeployedState};
 pub use deployment::{Deployment, DeploymentPatch, NewDeployment};
+pub use endpoint::Endpoint;
 pub use group::{DeploymentGroup, GroupPatch, NewGroup};
 pub use owner::Owner;
 pub use plan::{

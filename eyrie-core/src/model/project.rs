@@ -1,62 +1,18 @@
 //! Projects and their namespaces.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 
 use crate::{
     clock::Timestamp,
     error::Invalid,
     id::{ProjectId, UserId},
-    model::Settings,
+    model::{Settings, uid::uid},
     name::{DisplayName, Slug},
 };
 
-/// The short, immutable identity of a namespace: eight characters of a-z and 2-7, random.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct NamespaceUid(String);
-
-impl NamespaceUid {
-    /// A new random uid (40 bits).
-    ///
-    /// # Errors
-    /// When the system gives no randomness.
-    pub fn random() -> crate::error::Result<Self> {
-        let mut bytes = [0_u8; 5];
-        crate::random::fill(&mut bytes)?;
-        Ok(Self(data_encoding::BASE32_NOPAD.encode(&bytes).to_ascii_lowercase()))
-    }
-
-    /// The uid as text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl TryFrom<String> for NamespaceUid {
-    type Error = Invalid;
-
-    fn try_from(text: String) -> Result<Self, Invalid> {
-        if text.len() == 8 && text.bytes().all(|b| b.is_ascii_lowercase() || (b'2'..=b'7').contains(&b)) {
-            Ok(Self(text))
-        } else {
-            Err(Invalid::new("namespace_uid", "must be eight characters of a-z and 2-7"))
-        }
-    }
-}
-
-impl From<NamespaceUid> for String {
-    fn from(uid: NamespaceUid) -> Self {
-        uid.0
-    }
-}
-
-impl fmt::Display for NamespaceUid {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
+uid! {
+    /// The short, immutable identity of a namespace: eight characters of a-z and 2-7, random.
+    NamespaceUid = "namespace_uid"
 }
 
 /// The isolation of one project. Never shared, also when a slug is used again after deletion.

@@ -1,11 +1,11 @@
 //! Scopes: the environments of a group.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{
     clock::Timestamp,
     error::Invalid,
-    id::{ClusterId, GroupId, ScopeId},
+    id::{DatasourceId, GroupId, ScopeId},
     model::Settings,
     name::{DisplayName, Slug},
 };
@@ -21,10 +21,10 @@ pub struct Scope {
     pub slug: Slug,
     /// Its name for people.
     pub name: DisplayName,
-    /// The cluster that its deployments go to, instead of the group's.
-    pub cluster_id: Option<ClusterId>,
     /// Settings that go before the group's.
     pub settings: Settings,
+    /// Where its deployments' backups go.
+    pub backup_dest_datasource_id: Option<DatasourceId>,
     /// Monitor logs older than this many seconds are deleted.
     pub monitor_log_delete_after_seconds: Option<u64>,
     /// When it was made.
@@ -45,6 +45,9 @@ pub struct NewScope {
     /// Settings that go before the group's.
     #[serde(default)]
     pub settings: Settings,
+    /// Where its deployments' backups go: a datasource of the project, or of the operators, of usage `remote_backup`.
+    #[serde(default)]
+    pub backup_dest_datasource_id: Option<DatasourceId>,
     /// Monitor logs older than this many seconds are deleted.
     #[serde(default)]
     pub monitor_log_delete_after_seconds: Option<u64>,
@@ -56,7 +59,13 @@ impl NewScope {
     /// # Errors
     /// [`Invalid`] when `slug` is no DNS label.
     pub fn new(slug: impl Into<String>) -> Result<Self, Invalid> {
-        Ok(Self { slug: Slug::new(slug)?, name: None, settings: Settings::default(), monitor_log_delete_after_seconds: None })
+        Ok(Self {
+            slug: Slug::new(slug)?,
+            name: None,
+            settings: Settings::default(),
+            backup_dest_datasource_id: None,
+            monitor_log_delete_after_seconds: None,
+        })
     }
 }
 
@@ -70,4 +79,12 @@ pub struct ScopePatch {
     /// Settings, as a whole.
     #[serde(default)]
     pub settings: Option<Settings>,
+    /// Where its deployments' backups go; null: nowhere any more.
+    #[serde(default, deserialize_with = "said")]
+    pub backup_dest_datasource_id: Option<Option<DatasourceId>>,
+}
+
+/// What is said, null too, in contrast to what is missing.
+fn said<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<DatasourceId>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
 }

@@ -17,6 +17,8 @@ mod access_check;
 mod approval;
 mod audit;
 mod builder;
+mod cluster;
+mod datasource;
 mod deployment;
 mod explain;
 mod firing;
@@ -64,6 +66,8 @@ use crate::{
 pub use access_check::Resource;
 pub use approval::OpenApproval;
 pub use builder::EyrieBuilder;
+pub use cluster::{ClusterView, EffectiveCluster, SeenCluster};
+pub use datasource::{DatasourceView, SeenDatasource};
 pub use deployment::DeploymentView;
 pub use explain::{Explanation, Place};
 pub use follow::{RunStream, RunsStream};

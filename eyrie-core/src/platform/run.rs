@@ -345,6 +345,7 @@ impl Acting {
             return Err(Invalid::new("not_before", format!("may be at most {} days ahead", MAX_AHEAD.as_secs() / 86_400)).into());
         }
         self.eyrie.0.engine.registry().check(plan)?;
+        self.check_clusters(deployment, start.kind).await?;
         let (plan, secrets) = self.pin_secrets(deployment, plan).await?;
         let default_policy = self.default_policy(deployment).await?;
         let (plan_hash, plan_json) = plan.encode()?;

@@ -18,13 +18,14 @@ impl Acting {
         let group = self.group_for(group, Permission::ScopeCreate).await?;
         refuse_limit(&new.settings)?;
         self.check_secrets(group.project_id, &new.settings).await?;
+        self.check_backup_dest(new.backup_dest_datasource_id, group.project_id).await?;
         let scope = Scope {
             id: ScopeId::new(),
             group_id: group.id,
             name: display_name(new.name, &new.slug)?,
             slug: new.slug,
-            cluster_id: None,
             settings: new.settings,
+            backup_dest_datasource_id: new.backup_dest_datasource_id,
             monitor_log_delete_after_seconds: new.monitor_log_delete_after_seconds,
             created_at: self.now(),
             version: 1,
@@ -61,6 +62,10 @@ impl Acting {
             refuse_limit(settings)?;
             self.check_secrets(group.project_id, settings).await?;
         }
+        if let Some(place) = patch.backup_dest_datasource_id {
+            self.check_backup_dest(place, group.project_id).await?;
+            scope.backup_dest_datasource_id = place;
+        }
         scope.version = version;
         scope.name = patch.name.unwrap_or(scope.name);
         scope.settings = patch.settings.unwrap_or(scope.settings);
@@ -80,7 +85,7 @@ impl Acting {
         self.store().delete_scope(id, &audit).await
     }
 
-    async fn scope_for(&self, id: ScopeId, permission: Permission) -> Result<(Scope, DeploymentGroup)> {
+    pub(super) async fn scope_for(&self, id: ScopeId, permission: Permission) -> Result<(Scope, DeploymentGroup)> {
         let scope = self.store().scope(id).await?;
         let group = self.store().group(scope.group_id).await?;
         self.require(permission, &Resource::in_group("scope", id.uuid(), group.id, group.project_id)).await?;

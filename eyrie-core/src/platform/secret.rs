@@ -145,7 +145,6 @@ impl Acting {
         if named.is_empty() {
             return Ok((plan, Vec::new()));
         }
-        self.eyrie.keyring()?;
         let mut pinned = std::collections::BTreeMap::new();
         let mut refs = std::collections::BTreeSet::new();
         for (path, found) in named {

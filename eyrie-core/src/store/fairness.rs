@@ -15,7 +15,7 @@ pub struct Lane {
     pub project: ProjectId,
     /// Their group.
     pub group: GroupId,
-    /// Their cluster: the one of their deployment's scope when they were queued.
+    /// Their cluster: the first of those that their deployment went to when they were queued.
     pub cluster: Option<ClusterId>,
 }
 

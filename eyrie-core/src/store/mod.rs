@@ -13,8 +13,10 @@
 mod access;
 mod audit;
 mod capability;
+mod cluster;
 mod coalesce;
 mod command;
+mod datasource;
 mod deployment;
 mod draft;
 mod event;
@@ -43,8 +45,10 @@ use std::fmt::Debug;
 pub use access::{AccessStore, RunReader};
 pub use audit::{AuditFilter, AuditStore};
 pub use capability::Capabilities;
+pub use cluster::{ClusterLinkStore, ClusterStore};
 pub use coalesce::{Newest, Supersession};
 pub use command::{Change, Command, End, Fence, RecordError, Recorded, Settle, Settlement, Skip, StepReport};
+pub use datasource::DatasourceStore;
 pub use deployment::{DeploymentFilter, DeploymentStore};
 pub use draft::{MAX_REPORTED_STEPS, MAX_UNDO_DATA, claim};
 pub use event::{EventStore, FeedItem, FeedPage, unbroken};
@@ -90,6 +94,9 @@ pub trait Store:
     + AccessStore
     + SecretStore
     + SealingKeyStore
+    + ClusterStore
+    + ClusterLinkStore
+    + DatasourceStore
     + Debug
     + Send
     + Sync
@@ -118,6 +125,9 @@ impl<T> Store for T where
         + AccessStore
         + SecretStore
         + SealingKeyStore
+        + ClusterStore
+        + ClusterLinkStore
+        + DatasourceStore
         + Debug
         + Send
         + Sync

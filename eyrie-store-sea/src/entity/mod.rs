@@ -2,7 +2,11 @@
 #![allow(unreachable_pub, reason = "what SeaORM derives is public within this private module")]
 
 pub(crate) mod audit_entry;
+pub(crate) mod cluster;
+pub(crate) mod cluster_grant;
+pub(crate) mod cluster_link;
 pub(crate) mod column;
+pub(crate) mod datasource;
 pub(crate) mod deployed_service;
 pub(crate) mod deployment;
 pub(crate) mod deployment_group;

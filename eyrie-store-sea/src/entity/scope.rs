@@ -1,7 +1,7 @@
 //! Scopes.
 
 use eyrie_core::{
-    id::{ClusterId, GroupId, ScopeId},
+    id::{DatasourceId, GroupId, ScopeId},
     model::Scope,
 };
 use sea_orm::entity::prelude::*;
@@ -20,8 +20,8 @@ pub struct Model {
     pub(crate) group_id: Uuid,
     pub(crate) slug: String,
     pub(crate) name: String,
-    pub(crate) cluster_id: Option<Uuid>,
     pub(crate) settings: String,
+    pub(crate) backup_dest_datasource_id: Option<Uuid>,
     pub(crate) monitor_log_delete_after_seconds: Option<i64>,
     pub(crate) created_at: i64,
     pub(crate) version: i64,
@@ -40,8 +40,8 @@ impl From<&Scope> for Model {
             group_id: scope.group_id.uuid(),
             slug: scope.slug.to_string(),
             name: scope.name.to_string(),
-            cluster_id: scope.cluster_id.map(ClusterId::uuid),
             settings: json(&scope.settings),
+            backup_dest_datasource_id: scope.backup_dest_datasource_id.map(DatasourceId::uuid),
             monitor_log_delete_after_seconds: scope.monitor_log_delete_after_seconds.map(count),
             created_at: micros(scope.created_at),
             version: count(scope.version),
@@ -58,8 +58,8 @@ impl TryFrom<Model> for Scope {
             group_id: GroupId::from_uuid(row.group_id),
             slug: word(&row.slug)?,
             name: word(&row.name)?,
-            cluster_id: maybe(row.cluster_id, ClusterId::from_uuid),
             settings: parsed(&row.settings)?,
+            backup_dest_datasource_id: maybe(row.backup_dest_datasource_id, DatasourceId::from_uuid),
             monitor_log_delete_after_seconds: row.monitor_log_delete_after_seconds.map(counted).transpose()?,
             created_at: time(row.created_at),
             version: counted(row.version)?,

@@ -23,9 +23,9 @@ impl MigrationTrait for Base {
     #[allow(elided_lifetimes_in_paths, reason = "the trait is declared that way, and the lifetimes must match")]
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let backend = manager.get_database_backend();
-        for table in
-            people().into_iter().chain(resources()).chain(runs(position(backend), clustered(backend))).chain(results()).chain(secrets())
-        {
+        let what_people_make = people().into_iter().chain(projects()).chain(secrets()).chain(outside()).chain(resources());
+        let what_comes_of_it = runs(position(backend), clustered(backend)).into_iter().chain(results()).chain(links());
+        for table in what_people_make.chain(what_comes_of_it) {
             manager.create_table(table).await?;
         }
         let own: &[_] = if backend == DbBackend::Postgres { POSTGRES_ONLY } else { &[] };
@@ -97,6 +97,21 @@ const INDEXES: &[&str] = &[
     "CREATE INDEX secret_values_of_key ON secret_values (key_version)",
     "CREATE INDEX secret_uses_of_secret ON secret_uses (secret_id)",
     "CREATE INDEX plan_secrets_of_value ON plan_secrets (secret_id, version)",
+    // One that is gone keeps its uid, and leaves its slug to others.
+    "CREATE UNIQUE INDEX clusters_uid ON clusters (uid)",
+    "CREATE UNIQUE INDEX clusters_slug ON clusters (slug) WHERE state <> 'delete'",
+    "CREATE INDEX clusters_there ON clusters (id) WHERE state <> 'delete'",
+    "CREATE INDEX clusters_credentials ON clusters (credentials_secret_id) WHERE credentials_secret_id IS NOT NULL",
+    "CREATE INDEX cluster_grants_of_project ON cluster_grants (project_id, cluster_id)",
+    "CREATE INDEX cluster_links_of_grant ON cluster_links (cluster_id, project_id)",
+    "CREATE INDEX cluster_links_of_deployment ON cluster_links (deployment_id) WHERE deployment_id IS NOT NULL",
+    "CREATE INDEX cluster_links_of_scope ON cluster_links (scope_id) WHERE scope_id IS NOT NULL",
+    "CREATE INDEX cluster_links_of_group ON cluster_links (group_id) WHERE group_id IS NOT NULL",
+    "CREATE UNIQUE INDEX datasources_slug ON datasources (project_id, slug) WHERE project_id IS NOT NULL",
+    "CREATE UNIQUE INDEX datasources_operators_slug ON datasources (slug) WHERE project_id IS NULL",
+    "CREATE INDEX datasources_of_project ON datasources (project_id, id)",
+    "CREATE INDEX datasources_credentials ON datasources (credentials_secret_id) WHERE credentials_secret_id IS NOT NULL",
+    "CREATE INDEX scopes_backup ON scopes (backup_dest_datasource_id) WHERE backup_dest_datasource_id IS NOT NULL",
     "CREATE UNIQUE INDEX audit_entries_refusal ON audit_entries (refusal_key) WHERE refusal_key IS NOT NULL",
     "CREATE INDEX audit_entries_refused ON audit_entries (id) WHERE refusal_key IS NOT NULL",
 ];
@@ -179,7 +194,7 @@ fn people() -> Vec<TableCreateStatement> {
     ]
 }
 
-fn resources() -> Vec<TableCreateStatement> {
+fn projects() -> Vec<TableCreateStatement> {
     vec![
         table("namespaces", [text("uid").primary_key().take(), uuid("project_id"), big_integer("created_at")]),
         table(
@@ -202,6 +217,11 @@ fn resources() -> Vec<TableCreateStatement> {
             .foreign_key(&mut reference("project_id", "projects", ForeignKeyAction::Cascade))
             .foreign_key(&mut reference("user_id", "users", ForeignKeyAction::Restrict))
             .take(),
+    ]
+}
+
+fn resources() -> Vec<TableCreateStatement> {
+    vec![
         table(
             "services",
             [id("id"), uuid("project_id"), text("name"), text("config"), text("source"), big_integer("created_at"), big_integer("version")],
@@ -230,14 +250,15 @@ fn resources() -> Vec<TableCreateStatement> {
                 uuid("group_id"),
                 text("slug"),
                 text("name"),
-                uuid_null("cluster_id"),
                 text("settings"),
+                uuid_null("backup_dest_datasource_id"),
                 big_integer_null("monitor_log_delete_after_seconds"),
                 big_integer("created_at"),
                 big_integer("version"),
             ],
         )
         .foreign_key(&mut reference("group_id", "deployment_groups", ForeignKeyAction::Cascade))
+        .foreign_key(&mut reference("backup_dest_datasource_id", "datasources", ForeignKeyAction::Restrict))
         .take(),
         table(
             "deployments",
@@ -430,9 +451,6 @@ fn runs(position: ColumnDef, clustered: &str) -> Vec<TableCreateStatement> {
 }
 
 fn secrets() -> Vec<TableCreateStatement> {
-    let value =
-        ForeignKey::create().from_col("secret_id").from_col("version").to_tbl("secret_values").to_col("secret_id").to_col("version").take();
-    let plan = ForeignKey::create().from_col("plan_hash").to_tbl("plans").to_col("hash").on_delete(ForeignKeyAction::Cascade).take();
     let key = ForeignKey::create().from_col("key_version").to_tbl("sealing_keys").to_col("version").take();
     vec![
         // A known value sealed by each key; a key that is given up has no row.
@@ -474,12 +492,97 @@ fn secrets() -> Vec<TableCreateStatement> {
         keyed(table("secret_uses", [uuid("holder_id"), uuid("secret_id")]), ["holder_id", "secret_id"])
             .foreign_key(&mut reference("secret_id", "secrets", ForeignKeyAction::Restrict))
             .take(),
+    ]
+}
+
+/// What stands outside: data stores of projects and operators, and shared clusters.
+fn outside() -> Vec<TableCreateStatement> {
+    vec![
+        table(
+            "datasources",
+            [
+                id("id"),
+                uuid_null("project_id"),
+                text("slug"),
+                text("name"),
+                text("data_type"),
+                text("usage"),
+                text("config"),
+                uuid_null("credentials_secret_id"),
+                big_integer("created_at"),
+                big_integer("version"),
+            ],
+        )
+        .foreign_key(&mut reference("project_id", "projects", ForeignKeyAction::Restrict))
+        .foreign_key(&mut reference("credentials_secret_id", "secrets", ForeignKeyAction::Restrict))
+        .take(),
+        table(
+            "clusters",
+            [
+                id("id"),
+                text("uid"),
+                text("slug"),
+                text("name"),
+                text("state"),
+                text_null("api_endpoint"),
+                uuid_null("credentials_secret_id"),
+                big_integer("created_at"),
+                big_integer("version"),
+            ],
+        )
+        .foreign_key(&mut reference("credentials_secret_id", "secrets", ForeignKeyAction::Restrict))
+        .take(),
+        keyed(
+            table("cluster_grants", [uuid("cluster_id"), uuid("project_id"), big_integer("created_at"), text("granted_by")]),
+            ["cluster_id", "project_id"],
+        )
+        .foreign_key(&mut reference("cluster_id", "clusters", ForeignKeyAction::Restrict))
+        .foreign_key(&mut reference("project_id", "projects", ForeignKeyAction::Cascade))
+        .take(),
+    ]
+}
+
+/// What refers to resources and plans alike.
+fn links() -> Vec<TableCreateStatement> {
+    let value =
+        ForeignKey::create().from_col("secret_id").from_col("version").to_tbl("secret_values").to_col("secret_id").to_col("version").take();
+    let plan = ForeignKey::create().from_col("plan_hash").to_tbl("plans").to_col("hash").on_delete(ForeignKeyAction::Cascade).take();
+    let grant = ForeignKey::create()
+        .from_col("cluster_id")
+        .from_col("project_id")
+        .to_tbl("cluster_grants")
+        .to_col("cluster_id")
+        .to_col("project_id")
+        .on_delete(ForeignKeyAction::Restrict)
+        .take();
+    vec![
         // What plans name.
         table("plan_secrets", [binary("plan_hash"), uuid("secret_id"), big_integer("version")])
             .primary_key(Index::create().col("plan_hash").col("secret_id").col("version"))
             .foreign_key(&mut plan.clone())
             .foreign_key(&mut value.clone().on_delete(ForeignKeyAction::Restrict).take())
             .take(),
+        keyed(
+            table(
+                "cluster_links",
+                [
+                    uuid("linked_id"),
+                    uuid("cluster_id"),
+                    uuid("project_id"),
+                    // One of these is the one that is linked.
+                    uuid_null("deployment_id"),
+                    uuid_null("scope_id"),
+                    uuid_null("group_id"),
+                    big_integer("created_at"),
+                ],
+            ),
+            ["linked_id", "cluster_id"],
+        )
+        .foreign_key(&mut grant.clone())
+        .foreign_key(&mut reference("deployment_id", "deployments", ForeignKeyAction::Cascade))
+        .foreign_key(&mut reference("scope_id", "scopes", ForeignKeyAction::Cascade))
+        .foreign_key(&mut reference("group_id", "deployment_groups", ForeignKeyAction::Cascade))
+        .take(),
     ]
 }
 

@@ -7,6 +7,10 @@ use sea_orm_migration::{MigrationTrait, MigratorTrait};
 /// Every table that is there once all migrations are applied.
 pub(crate) const TABLES: &[&str] = &[
     "audit_entries",
+    "cluster_grants",
+    "cluster_links",
+    "clusters",
+    "datasources",
     "deployed_services",
     "deployment_groups",
     "deployment_overrides",

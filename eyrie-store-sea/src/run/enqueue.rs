@@ -102,7 +102,9 @@ struct Place {
 from_row!(Place {
     id,
     group_id,
-    cluster_id = "(SELECT s.cluster_id FROM scopes s WHERE s.id = deployments.scope_id)",
+    cluster_id = "COALESCE((SELECT l.cluster_id FROM cluster_links l WHERE l.linked_id = deployments.id ORDER BY l.cluster_id LIMIT 1), \
+        (SELECT l.cluster_id FROM cluster_links l WHERE l.linked_id = deployments.scope_id ORDER BY l.cluster_id LIMIT 1), \
+        (SELECT l.cluster_id FROM cluster_links l WHERE l.linked_id = deployments.group_id ORDER BY l.cluster_id LIMIT 1))",
     queue_policy = "COALESCE((SELECT q.queue_policy FROM queue_rules q WHERE q.id = deployments.id), \
         (SELECT q.queue_policy FROM queue_rules q WHERE q.id = deployments.scope_id), \
         (SELECT q.queue_policy FROM queue_rules q WHERE q.id = deployments.group_id), \

@@ -4,6 +4,7 @@ mod commands;
 mod decisions;
 mod fuzz;
 mod inventory;
+mod keyring;
 mod rest;
 mod restart;
 mod schedules;
@@ -90,7 +91,7 @@ impl Field {
     /// The program with these arguments, and nothing of this process's own settings.
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(program());
-        for setting in ["STORE", "SERVICES", "SERVER", "TOKEN", "LISTEN", "PUBLIC_URL", "RUN_AS", "LOG"] {
+        for setting in ["STORE", "SERVICES", "SERVER", "TOKEN", "LISTEN", "PUBLIC_URL", "RUN_AS", "LOG", "KEYRING"] {
             command.env_remove(format!("EYRIE_{setting}"));
         }
         command

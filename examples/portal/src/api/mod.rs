@@ -1,6 +1,8 @@
 //! REST under `/api/v1`: one file a resource.
 
 mod audit;
+mod cluster;
+mod datasource;
 mod deployment;
 mod event;
 mod explain;
@@ -60,6 +62,8 @@ pub(crate) fn routes() -> OpenApiRouter<Portal> {
         .merge(owner::routes())
         .merge(explain::routes())
         .merge(secret::routes())
+        .merge(cluster::routes())
+        .merge(datasource::routes())
         .routes(routes!(description))
 }
 

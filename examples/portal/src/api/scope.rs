@@ -53,7 +53,7 @@ async fn get(Caller(acting): Caller, Id(id): Id<ScopeId>) -> Answer {
 /// Changes the scope that still has the version named.
 #[utoipa::path(patch, path = "/api/v1/scopes/{id}", tag = "scopes",
     params(("id" = String, Path), ("If-Match" = String, Header, description = "The ETag that was read.")),
-    request_body = schema::Patch, responses((status = 200, description = "The scope as it is now.", body = schema::Scope)))]
+    request_body = schema::ScopePatch, responses((status = 200, description = "The scope as it is now.", body = schema::Scope)))]
 async fn update(Caller(acting): Caller, Id(id): Id<ScopeId>, version: IfMatch, Body(patch): Body<ScopePatch>) -> Answer {
     let scope = acting.scope(id).await?;
     let version = version.check(scope.version)?;

@@ -29,7 +29,7 @@ pub(super) async fn keyring(place: &Place, command: KeyringCommand) -> CliResult
     if place.server.is_some() {
         return Err("the keyring is changed on the machine that it is on: leave --server out".into());
     }
-    let eyrie = local::open(place, Role::Looker, None, ScriptOptions::default()).await?;
+    let eyrie = local::open(place, Role::KeyKeeper, None, ScriptOptions::default()).await?;
     let acting = eyrie.acting_as(Principal::local_operator());
     match command {
         KeyringCommand::Status => {

@@ -17,8 +17,10 @@ use super::{CliResult, Place};
 /// What this process does beside looking.
 #[derive(Debug)]
 pub(super) enum Role {
-    /// Queues and looks only.
+    /// Queues and looks only, for which it needs no key.
     Looker,
+    /// Looks after the keyring.
+    KeyKeeper,
     /// Executes runs as well.
     Worker(WorkerOptions),
 }
@@ -27,7 +29,7 @@ pub(super) enum Role {
 pub(super) async fn open(place: &Place, role: Role, public_url: Option<String>, scripts: ScriptOptions) -> CliResult<Eyrie> {
     let store = SeaStore::open(&place.store).await?;
     let mut builder = Eyrie::builder(Arc::new(store));
-    builder = match keyring(place) {
+    builder = match keyring(place).filter(|_| !matches!(role, Role::Looker)) {
         Some(path) => builder.key_file(path),
         None => builder,
     };
@@ -38,14 +40,14 @@ pub(super) async fn open(place: &Place, role: Role, public_url: Option<String>, 
         builder = builder.public_url(url);
     }
     builder = match role {
-        Role::Looker => builder.without_worker(),
+        Role::Looker | Role::KeyKeeper => builder.without_worker(),
         Role::Worker(options) => builder.worker(options),
     };
     Ok(builder.start().await?)
 }
 
 /// Where the keyring is: where it was said to be, else beside the store's file. A store on a server has none unless it was said.
-fn keyring(place: &Place) -> Option<PathBuf> {
+pub(super) fn keyring(place: &Place) -> Option<PathBuf> {
     let beside = || {
         let path = place.store.strip_prefix("sqlite:")?;
         Some(PathBuf::from(format!("{}.keyring", path.strip_prefix("//").unwrap_or(path))))

@@ -31,6 +31,9 @@ pub(super) async fn serve(place: &Place, arguments: ServeArguments) -> CliResult
         shutdown_grace: Duration::from_secs(arguments.shutdown_grace),
         ..WorkerOptions::default()
     };
+    if local::keyring(place).is_none() {
+        tracing::warn!("there is no keyring, and so there are no secrets; name one with --keyring");
+    }
     let eyrie = local::open(place, Role::Worker(worker), Some(url.clone()), scripts).await?;
     let report = eyrie.acting_as(Principal::local_operator()).sync_services().await;
     match report {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use eyrie_core::model::{Plan, Principal, Role};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::site::Site;
 
@@ -34,7 +34,12 @@ async fn every_operation_that_is_not_public_refuses_whoever_is_unknown() {
             continue;
         }
         guarded += 1;
-        let path = path.replace("{id}", ID).replace("{user_id}", ID).replace("{step}", "0");
+        let path = path
+            .replace("{id}", ID)
+            .replace("{user_id}", ID)
+            .replace("{project_id}", ID)
+            .replace("{cluster_id}", ID)
+            .replace("{step}", "0");
         for header in [
             None,
             Some(("authorization", "Bearer garbage")),
@@ -73,23 +78,36 @@ async fn the_shapes_are_what_is_written() {
     let (project, deployment) = (run.project_id, run.deployment_id);
     let view = site.get(&ann, &format!("/api/v1/deployments/{deployment}")).await.json();
     let group = view["group_id"].as_str().unwrap();
-    let scope = site.post(&ann, &format!("/api/v1/groups/{group}/scopes"), &serde_json::json!({ "slug": "prod" })).await.json();
+    let scope = site.post(&ann, &format!("/api/v1/groups/{group}/scopes"), &json!({ "slug": "prod" })).await.json();
     let synced = site.post(&ann, "/api/v1/services/sync", &Value::Null).await.json();
     let service = site.get(&ann, &format!("/api/v1/services/{}", synced["synced"][0]["service_id"].as_str().unwrap())).await.json();
     let deployed = site.get(&ann, "/api/v1/services/housekeeping/deployment").await.json();
     let place = format!("/api/v1/deployments/{}/schedules", deployed["id"].as_str().unwrap());
-    let schedule = site.post(&ann, &place, &serde_json::json!({ "slug": "nightly", "cron": "@daily" })).await.json();
+    let schedule = site.post(&ann, &place, &json!({ "slug": "nightly", "cron": "@daily" })).await.json();
     let run = site.get(&ann, &format!("/api/v1/runs/{}", run.id)).await.json();
     let mut plain = run.clone();
     plain.as_object_mut().unwrap().remove("steps");
     let first = async |path: &str| site.get(&ann, path).await.json()["items"][0].clone();
-    let target = serde_json::json!({ "name": "ci", "target": { "project": project }, "origin": "github", "days": 1 });
+    let target = json!({ "name": "ci", "target": { "project": project }, "origin": "github", "days": 1 });
     let token = site.post(&ann, "/api/v1/tokens", &target).await.json();
     let sign_off = Plan::builder().approval("sign-off", Role::Admin, |step| step).build().unwrap();
     let waiting = site.eyrie.acting_as(Principal::local_operator()).run_plan(deployment, sign_off).await.unwrap();
     site.ended(waiting.id).await;
     let queue = first(&format!("/api/v1/deployments/{deployment}/queue")).await;
+    let secret = site.post(&ann, &format!("/api/v1/projects/{project}/secrets"), &json!({ "name": "s", "value": "hunter2" })).await.json();
+    let cluster = site.post(&ann, "/api/v1/clusters", &json!({ "name": "shared" })).await.json();
+    let cluster_id = cluster["id"].as_str().unwrap();
+    for place in [format!("clusters/{cluster_id}/grants/{project}"), format!("deployments/{deployment}/clusters/{cluster_id}")] {
+        assert_eq!(site.put("PUT", &ann, &format!("/api/v1/{place}"), &[], &json!({})).await.status, 204, "{place}");
+    }
+    let folder = json!({ "slug": "d", "data_type": "filesystem", "usage": "remote_backup", "config": { "path": "/srv" } });
     let written = [
+        ("SecretView", site.get(&ann, &format!("/api/v1/secrets/{}", secret["id"].as_str().unwrap())).await.json()),
+        ("Secret", secret),
+        ("ClusterGrant", first(&format!("/api/v1/clusters/{cluster_id}/grants")).await),
+        ("EffectiveCluster", first(&format!("/api/v1/deployments/{deployment}/clusters")).await),
+        ("Cluster", cluster),
+        ("Datasource", site.post(&ann, "/api/v1/datasources", &folder).await.json()),
         ("QueuePlace", queue["queue"].clone()),
         ("QueuedRun", queue),
         ("Approval", first(&format!("/api/v1/runs/{}/approvals", waiting.id)).await),

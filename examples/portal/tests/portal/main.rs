@@ -3,10 +3,12 @@
 
 mod access;
 mod browser;
+mod clusters;
 mod decisions;
 mod document;
 mod events;
 mod queue;
 mod rest;
 mod schedules;
+mod secrets;
 mod site;

@@ -14,6 +14,7 @@ use eyrie_core::{
     memory::MemoryStore,
     model::{NewDeployment, NewGroup, NewProject, Plan, Principal, Run, RunState},
     name::{Origin, UserName},
+    secret::MemoryKeyring,
 };
 use eyrie_portal::{PortalOptions, SetupToken, router};
 use serde_json::Value;
@@ -60,6 +61,7 @@ struct Markup;
 impl Action for Markup {
     async fn run(&self, cx: ActionContext) -> Result<Option<Output>, ActionError> {
         cx.log("log <i>line</i>\u{1b}[31m\n").await;
+        cx.log(format!("{}\n", cx.parameters())).await;
         Err(ActionError::permanent("<script>alert(1)</script>\u{1b}[31m"))
     }
 }
@@ -69,7 +71,12 @@ impl Site {
         let services = Path::new(env!("CARGO_MANIFEST_DIR")).join("../services");
         let store = Arc::new(MemoryStore::new());
         let builder = Eyrie::builder(store.clone()).action("test.markup", Markup);
-        let eyrie = builder.services(ServicesRoot::open(services).unwrap(), ScriptOptions::default()).start().await.unwrap();
+        let eyrie = builder
+            .services(ServicesRoot::open(services).unwrap(), ScriptOptions::default())
+            .keyring(MemoryKeyring::generate().unwrap())
+            .start()
+            .await
+            .unwrap();
         let options = PortalOptions { setup: Some(SetupToken::generate().unwrap()), ..PortalOptions::default() };
         let router = router(eyrie.clone(), options.clone());
         Self { store, eyrie, options, router }

@@ -9,22 +9,22 @@ use super::FaultyStore;
 use crate::{
     error::Result,
     id::{
-        ClusterId, DeployedServiceId, DeploymentId, GroupId, ProjectId, ReleaseId, RunId, ScheduleId, ScopeId, SecretId, ServiceId,
-        TokenId, UserId, WorkerId,
+        ClusterId, DatasourceId, DeployedServiceId, DeploymentId, GroupId, ProjectId, ReleaseId, RunId, ScheduleId, ScopeId, SecretId,
+        ServiceId, TokenId, UserId, WorkerId,
     },
     model::{
-        AccessPath, AuditEntry, DeployedService, Deployment, DeploymentGroup, EventCursor, Grants, Membership, OverrideAt, Owner, Plan,
-        PlanHash, Project, Release, Role, RoleOverride, Run, RunEvent, Schedule, Scope, SealedSecret, SealingKey, Secret, Service, Step,
-        Token, User,
+        AccessPath, AuditEntry, Cluster, ClusterGrant, ClusterLink, Datasource, DeployedService, Deployment, DeploymentGroup, EventCursor,
+        Grants, Linked, Membership, OverrideAt, Owner, Plan, PlanHash, Project, Release, Role, RoleOverride, Run, RunEvent, Schedule,
+        Scope, SealedSecret, SealingKey, Secret, Service, Step, Token, User,
     },
     name::{GroupType, ServiceName, Slug, UserName},
     secret::{KeyVersion, SealedValue, SecretRef},
     store::{
-        AccessStore, AuditFilter, AuditStore, Capabilities, Claim, Command, DeployedServiceFilter, DeploymentFilter, DeploymentStore,
-        DueSchedules, Enqueue, Enqueued, EventStore, FeedPage, Fire, ForgetRule, GroupStore, InQueue, LogBound, LogChunk, LogPiece,
-        LogStore, MemberStore, NewUserRule, Page, PageRequest, Poll, ProjectStore, Pruning, QueueOf, QueueStore, RecordError, Recorded,
-        ReleaseStore, RetentionStore, RunFilter, RunReader, RunStore, ScheduleFilter, ScheduleStore, ScopeStore, SealingKeyStore,
-        SecretStore, ServiceStore, Store, TokenStore, UserStore, WorkerLease, WorkerStore,
+        AccessStore, AuditFilter, AuditStore, Capabilities, Claim, ClusterLinkStore, ClusterStore, Command, DatasourceStore,
+        DeployedServiceFilter, DeploymentFilter, DeploymentStore, DueSchedules, Enqueue, Enqueued, EventStore, FeedPage, Fire, ForgetRule,
+        GroupStore, InQueue, LogBound, LogChunk, LogPiece, LogStore, MemberStore, NewUserRule, Page, PageRequest, Poll, ProjectStore,
+        Pruning, QueueOf, QueueStore, RecordError, Recorded, ReleaseStore, RetentionStore, RunFilter, RunReader, RunStore, ScheduleFilter,
+        ScheduleStore, ScopeStore, SealingKeyStore, SecretStore, ServiceStore, Store, TokenStore, UserStore, WorkerLease, WorkerStore,
     },
 };
 
@@ -150,6 +150,28 @@ decorated! {
         writes fn retire_sealing_key(version: KeyVersion, audit: &AuditEntry) -> ();
         reads fn sealed_by_others(newest: KeyVersion, after: Option<SecretRef>, limit: u32) -> Vec<SealedSecret>;
         writes fn reseal(pairs: &[(SealedSecret, SealedValue)]) -> u64;
+    }
+    ClusterStore {
+        writes fn create_cluster(cluster: &Cluster, audit: &AuditEntry) -> ();
+        reads fn cluster(id: ClusterId) -> Cluster;
+        reads fn clusters(granted_to: Option<ProjectId>, page: PageRequest) -> Page<Cluster>;
+        writes fn update_cluster(cluster: &Cluster, audit: &AuditEntry) -> ();
+    }
+    ClusterLinkStore {
+        writes fn grant_cluster(grant: &ClusterGrant, audit: &AuditEntry) -> ();
+        writes fn revoke_cluster(cluster: ClusterId, project: ProjectId, audit: &AuditEntry) -> ();
+        reads fn cluster_grants(cluster: ClusterId) -> Vec<ClusterGrant>;
+        writes fn link_cluster(link: &ClusterLink, audit: &AuditEntry) -> ();
+        writes fn unlink_cluster(cluster: ClusterId, to: Linked, audit: &AuditEntry) -> ();
+        reads fn cluster_links(cluster: ClusterId, project: Option<ProjectId>) -> Vec<ClusterLink>;
+        reads fn clusters_of(deployment: DeploymentId) -> Vec<(Linked, Cluster)>;
+    }
+    DatasourceStore {
+        writes fn create_datasource(datasource: &Datasource, audit: &AuditEntry) -> ();
+        reads fn datasource(id: DatasourceId) -> Datasource;
+        reads fn datasources(owner: Owner, page: PageRequest) -> Page<Datasource>;
+        writes fn update_datasource(datasource: &Datasource, audit: &AuditEntry) -> ();
+        writes fn delete_datasource(id: DatasourceId, audit: &AuditEntry) -> ();
     }
     AuditStore {
         writes fn record_refusal(entry: &AuditEntry) -> ();
