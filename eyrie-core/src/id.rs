@@ -90,6 +90,12 @@ id! {
     SecretId = "secret_id";
     /// Identifies a datasource.
     DatasourceId = "datasource_id";
+    /// Identifies a [`Repository`](crate::model::Repository).
+    RepositoryId = "repository_id";
+    /// Identifies a [`Branch`](crate::model::Branch).
+    BranchId = "branch_id";
+    /// Identifies an [`Image`](crate::model::Image).
+    ImageId = "image_id";
     /// Identifies one [`Command`](crate::store::Command), so that a commit without an answer can be resolved.
     CommandId = "command_id";
 }

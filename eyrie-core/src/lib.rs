@@ -1,16 +1,19 @@
 #![doc = include_str!("../../README.md")]
 
 pub mod access;
+pub mod address;
 pub mod clock;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod deployment_type;
 pub mod engine;
 pub mod error;
+pub mod git;
 pub mod id;
 pub mod memory;
 pub mod model;
 pub mod name;
+pub mod oci;
 pub mod platform;
 #[cfg(feature = "process")]
 pub mod process;

@@ -1,16 +1,13 @@
 //! Names that are parsed once at the edge and trusted from there on.
 
-use std::{borrow::Cow, fmt, str::FromStr};
+use std::borrow::Cow;
 
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-
-use crate::error::Invalid;
 
 macro_rules! name {
     ($(#[$doc:meta])* $name:ident, $field:literal, $check:expr) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
         #[serde(try_from = "String", into = "String")]
         pub struct $name(String);
 
@@ -18,13 +15,13 @@ macro_rules! name {
             /// Checks and takes `text`.
             ///
             /// # Errors
-            /// [`Invalid`] names the field and what would be accepted.
-            pub fn new(text: impl Into<String>) -> Result<Self, Invalid> {
+            /// [`Invalid`](crate::error::Invalid) names the field and what would be accepted.
+            pub fn new(text: impl Into<String>) -> Result<Self, $crate::error::Invalid> {
                 let text = text.into();
-                let check: fn(&str) -> Result<(), Cow<'static, str>> = $check;
+                let check: fn(&str) -> Result<(), std::borrow::Cow<'static, str>> = $check;
                 match check(&text) {
                     Ok(()) => Ok(Self(text)),
-                    Err(reason) => Err(Invalid::new($field, reason)),
+                    Err(reason) => Err($crate::error::Invalid::new($field, reason)),
                 }
             }
 
@@ -35,24 +32,24 @@ macro_rules! name {
             }
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str(&self.0)
             }
         }
 
-        impl FromStr for $name {
-            type Err = Invalid;
+        impl std::str::FromStr for $name {
+            type Err = $crate::error::Invalid;
 
-            fn from_str(text: &str) -> Result<Self, Invalid> {
+            fn from_str(text: &str) -> Result<Self, $crate::error::Invalid> {
                 Self::new(text)
             }
         }
 
         impl TryFrom<String> for $name {
-            type Error = Invalid;
+            type Error = $crate::error::Invalid;
 
-            fn try_from(text: String) -> Result<Self, Invalid> {
+            fn try_from(text: String) -> Result<Self, $crate::error::Invalid> {
                 Self::new(text)
             }
         }
@@ -70,6 +67,8 @@ macro_rules! name {
         }
     };
 }
+
+pub(crate) use name;
 
 /// The length of a DNS label (RFC 1123): slugs keep to it.
 pub const MAX_SLUG: usize = 63;

@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// What a deployment refers to.
-const REFERRED: &str = "project, group, scope or service";
+const REFERRED: &str = "project, group, scope, service, branch or image";
 
 static DEPLOYMENT: RowStatement = RowStatement::select(Model::COLUMNS, "deployments", &[("id", Kind::Uuid)], "");
 
@@ -66,6 +66,12 @@ impl DeploymentStore for SeaStore {
         if let Some(service) = filter.service {
             select = select.filter(Column::ServiceId.eq(service.uuid()));
         }
+        if let Some(branch) = filter.branch {
+            select = select.filter(Column::BranchId.eq(branch.uuid()));
+        }
+        if let Some(image) = filter.image {
+            select = select.filter(Column::ImageId.eq(image.uuid()));
+        }
         if let Some(reader) = filter.reader {
             select = select.filter(deployments_readable(Column::Id, reader));
         }
@@ -82,6 +88,11 @@ impl DeploymentStore for SeaStore {
                 .col_expr(Column::Name, Expr::value(row.name))
                 .col_expr(Column::ScopeId, Expr::value(row.scope_id))
                 .col_expr(Column::ServiceId, Expr::value(row.service_id))
+                .col_expr(Column::BranchId, Expr::value(row.branch_id))
+                .col_expr(Column::ImageId, Expr::value(row.image_id))
+                .col_expr(Column::RedeployOnCommit, Expr::value(row.redeploy_on_commit))
+                .col_expr(Column::RedeployOnDigest, Expr::value(row.redeploy_on_digest))
+                .col_expr(Column::RedeployFor, Expr::value(row.redeploy_for))
                 .col_expr(Column::Settings, Expr::value(row.settings))
                 .col_expr(Column::Version, Expr::value(row.version + 1))
                 .filter(Column::Id.eq(row.id))

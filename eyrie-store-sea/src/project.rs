@@ -93,7 +93,7 @@ impl ProjectStore for SeaStore {
         self.write(Class::Request, "delete project", move |tx| async move {
             queue_rule::forget(&tx, id.uuid()).await?;
             let done = Entity::delete_by_id(id.uuid()).exec(&*tx).await;
-            deleted("project", "the project still has groups or services", done)?;
+            deleted("project", "the project still has groups, services, repositories or images", done)?;
             audit::keep(&tx, entry).await?;
             tx.commit().await
         })

@@ -60,22 +60,76 @@ shapes! {
         slug: String, name: Option<String>, settings: Option<Value>, backup_dest_datasource_id: Option<String>,
         monitor_log_delete_after_seconds: Option<u64>,
     }
-    /// What to change of a scope; what is missing stays. A `backup_dest_datasource_id` of null: backups go nowhere any more.
-    ScopePatch { name: Option<String>, settings: Option<Value>, backup_dest_datasource_id: Option<String>, }
+    /// What to change of a scope; what is missing stays, null takes off what need not be there.
+    ScopePatch {
+        name: Option<String>, settings: Option<Value>, backup_dest_datasource_id: Option<String>,
+        monitor_log_delete_after_seconds: Option<u64>,
+    }
     /// A deployment.
     Deployment {
         id: String, project_id: String, group_id: String, slug: String, name: String, scope_id: Option<String>, service_id: Option<String>,
+        branch_id: Option<String>, image_id: Option<String>, redeploy_on_commit: bool, redeploy_on_digest: bool, redeploy_for: Option<Value>,
         settings: Value, created_at: String, version: u64,
     }
     /// A deployment with everything that it inherits: each setting as `{value, level}`.
     DeploymentView {
         id: String, project_id: String, group_id: String, slug: String, name: String, scope_id: Option<String>, service_id: Option<String>,
+        branch_id: Option<String>, image_id: Option<String>, redeploy_on_commit: bool, redeploy_on_digest: bool, redeploy_for: Option<Value>,
         settings: Value, created_at: String, version: u64, effective_settings: Value,
     }
     /// A new deployment.
-    NewDeployment { slug: String, name: Option<String>, scope_id: Option<String>, service_id: Option<String>, settings: Option<Value>, }
-    /// What to change of a deployment.
-    DeploymentPatch { name: Option<String>, scope_id: Option<String>, settings: Option<Value>, }
+    NewDeployment {
+        slug: String, name: Option<String>, scope_id: Option<String>, service_id: Option<String>, branch_id: Option<String>,
+        image_id: Option<String>, redeploy_on_commit: Option<bool>, redeploy_on_digest: Option<bool>, settings: Option<Value>,
+    }
+    /// What to change of a deployment; what is missing stays, null takes off what need not be there.
+    DeploymentPatch {
+        name: Option<String>, scope_id: Option<String>, service_id: Option<String>, branch_id: Option<String>, image_id: Option<String>,
+        redeploy_on_commit: Option<bool>, redeploy_on_digest: Option<bool>, settings: Option<Value>,
+    }
+    /// A git repository; without a project it is the operators'.
+    Repository {
+        id: String, project_id: Option<String>, slug: String, name: String, url: String, group_type: Option<String>,
+        credentials_secret_id: Option<String>, created_at: String, version: u64,
+    }
+    /// A new repository: `url` is `https://host/path`, `ssh://user@host/path` or `user@host:path`.
+    NewRepository {
+        project_id: Option<String>, slug: String, name: Option<String>, url: String, group_type: Option<String>,
+        credentials_secret_id: Option<String>,
+    }
+    /// What to change of a repository; what is missing stays, null takes off what need not be there.
+    RepositoryPatch { name: Option<String>, url: Option<String>, group_type: Option<String>, credentials_secret_id: Option<String>, }
+    /// A branch. `head` is `{commit, recorded_at}`.
+    Branch {
+        id: String, repository_id: String, project_id: Option<String>, name: String, head: Option<Value>, created_at: String, version: u64,
+    }
+    /// A new branch.
+    NewBranch { name: String, commit: Option<String>, }
+    /// A commit: 40 or 64 hex digits.
+    BranchCommit { commit: String, }
+    /// What became of a deployment that follows what has moved: its run, or why there is none.
+    Redeploy { deployment_id: String, run_id: Option<String>, message: String, }
+    /// A branch, and the deployments that were to be redeployed.
+    RecordedBranch {
+        id: String, repository_id: String, project_id: Option<String>, name: String, head: Option<Value>, created_at: String, version: u64,
+        redeploys: Vec<Redeploy>,
+    }
+    /// A container image; without a project it is the operators'. `current` is `{digest, recorded_at}`.
+    Image {
+        id: String, project_id: Option<String>, repository_id: Option<String>, reference: String, current: Option<Value>, created_at: String,
+        version: u64,
+    }
+    /// A new image: `reference` is `registry/repository:tag`.
+    NewImage { project_id: Option<String>, repository_id: Option<String>, reference: String, digest: Option<String>, }
+    /// What to change of an image; null takes the repository off.
+    ImagePatch { repository_id: Option<String>, }
+    /// A digest: `sha256:` and 64 hex digits.
+    DigestOfImage { digest: String, }
+    /// An image, and the deployments that were to be redeployed.
+    RecordedImage {
+        id: String, project_id: Option<String>, repository_id: Option<String>, reference: String, current: Option<Value>, created_at: String,
+        version: u64, redeploys: Vec<Redeploy>,
+    }
     /// How a thing is deployed.
     Service { id: String, project_id: String, name: String, config: Value, source: String, created_at: String, version: u64, }
     /// A new service of a project.

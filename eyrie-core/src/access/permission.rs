@@ -55,6 +55,26 @@ word_enum! {
         ScheduleUpdate = "schedule.update",
         /// Delete a schedule.
         ScheduleDelete = "schedule.delete",
+        /// Add a repository.
+        RepositoryCreate = "repository.create",
+        /// Change a repository: its credentials go where its address says.
+        RepositoryUpdate = "repository.update",
+        /// Delete an unused repository.
+        RepositoryDelete = "repository.delete",
+        /// Add a branch of a repository.
+        BranchCreate = "branch.create",
+        /// Say what the newest commit of a branch is: what follows it is deployed again.
+        BranchRecord = "branch.record",
+        /// Delete an unused branch.
+        BranchDelete = "branch.delete",
+        /// Add an image.
+        ImageCreate = "image.create",
+        /// Change an image.
+        ImageUpdate = "image.update",
+        /// Say what the digest of an image is: what follows it is deployed again.
+        ImageRecord = "image.record",
+        /// Delete an unused image.
+        ImageDelete = "image.delete",
         /// Start a run.
         RunStart = "run.start",
         /// Cancel a run.
@@ -209,6 +229,13 @@ impl Permission {
             | Self::ScheduleCreate
             | Self::ScheduleUpdate
             | Self::ScheduleDelete
+            | Self::BranchCreate
+            | Self::BranchRecord
+            | Self::BranchDelete
+            | Self::ImageCreate
+            | Self::ImageUpdate
+            | Self::ImageRecord
+            | Self::ImageDelete
             | Self::RunStart
             | Self::RunCancel
             | Self::RunApprove
@@ -223,6 +250,9 @@ impl Permission {
             | Self::ScopeCreate
             | Self::ScopeUpdate
             | Self::ScopeDelete
+            | Self::RepositoryCreate
+            | Self::RepositoryUpdate
+            | Self::RepositoryDelete
             | Self::RunResume
             | Self::RunUndo
             | Self::TokenCreate

@@ -12,12 +12,15 @@ pub use super::commands::{
     undone, whole,
 };
 use crate::{
+    address::GitUrl,
     clock::{Clock, SystemClock, Timestamp, later},
     error::{ErrorKind, Result},
-    id::{AuditId, DeploymentId, GroupId, ProjectId, RunId, ScopeId, ServiceId, TokenId, UserId, WorkerId},
+    git::{BranchName, CommitId},
+    id::{AuditId, BranchId, DeploymentId, GroupId, ProjectId, RepositoryId, RunId, ScopeId, ServiceId, TokenId, UserId, WorkerId},
     model::{
-        AuditEntry, Deployment, DeploymentGroup, Namespace, Plan, PlannedRelease, PrincipalRef, Project, QueuePolicy, Run, RunKind, RunRow,
-        RunState, Scope, Service, ServiceSource, Settings, Step, StepIndex, Token, TokenBinding, TokenKind, User, Verdict,
+        AuditEntry, Branch, Deployment, DeploymentGroup, Namespace, Plan, PlannedRelease, PrincipalRef, Project, QueuePolicy, Repository,
+        Run, RunKind, RunRow, RunState, Scope, Service, ServiceSource, Settings, Step, StepIndex, Token, TokenBinding, TokenKind, User,
+        Verdict,
     },
     name::{DisplayName, GroupType, Origin, ServiceName, Slug, UserName},
     store::{AuditFilter, Claim, Enqueue, NewUserRule, RequestKey, Store},
@@ -161,6 +164,11 @@ pub fn deployment(group: &DeploymentGroup, slug: &str) -> Deployment {
         name: DisplayName::new(format!("Deployment {slug}")).unwrap(),
         scope_id: None,
         service_id: None,
+        branch_id: None,
+        image_id: None,
+        redeploy_on_commit: false,
+        redeploy_on_digest: false,
+        redeploy_for: None,
         settings: settings(),
         created_at: now(),
         version: 1,
@@ -179,6 +187,56 @@ pub async fn place(store: &dyn Store, slug: &str) -> Deployment {
     let project = kept_project(store, slug).await;
     let group = kept_group(store, &project, slug).await;
     kept_deployment(store, &group, slug).await
+}
+
+/// A repository of the project, or of the operators.
+#[must_use]
+pub fn repository(owner: Option<ProjectId>, slug: &str) -> Repository {
+    Repository {
+        id: RepositoryId::new(),
+        project_id: owner,
+        slug: Slug::new(slug).unwrap(),
+        name: DisplayName::new(format!("Repository {slug}")).unwrap(),
+        url: GitUrl::new(format!("https://git.example.org/{slug}.git")).unwrap(),
+        group_type: None,
+        credentials_secret_id: None,
+        created_at: now(),
+        version: 1,
+    }
+}
+
+/// The same, kept.
+pub async fn kept_repository(store: &dyn Store, owner: Option<ProjectId>, slug: &str) -> Repository {
+    let repository = repository(owner, slug);
+    store.create_repository(&repository, &audit("repository.create")).await.unwrap();
+    repository
+}
+
+/// A branch of the repository of which no commit is known.
+#[must_use]
+pub fn branch(repository: &Repository, name: &str) -> Branch {
+    Branch {
+        id: BranchId::new(),
+        repository_id: repository.id,
+        project_id: repository.project_id,
+        name: BranchName::new(name).unwrap(),
+        head: None,
+        created_at: now(),
+        version: 1,
+    }
+}
+
+/// The same, kept.
+pub async fn kept_branch(store: &dyn Store, repository: &Repository, name: &str) -> Branch {
+    let branch = branch(repository, name);
+    store.create_branch(&branch, &audit("branch.create")).await.unwrap();
+    branch
+}
+
+/// A commit for each number.
+#[must_use]
+pub fn commit(n: u8) -> CommitId {
+    CommitId::new(format!("{n:02x}").repeat(20)).unwrap()
 }
 
 /// A user without password.
@@ -284,6 +342,7 @@ pub fn enqueue(deployment: &Deployment, kind: RunKind, plan: &Plan) -> Enqueue {
         request_key: None,
         default_policy: QueuePolicy::Serial,
         secrets: Vec::new(),
+        supersedes: Vec::new(),
         audit: audit("run.create"),
     }
 }

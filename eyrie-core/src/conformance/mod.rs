@@ -33,6 +33,7 @@ pub mod events;
 pub mod fixtures;
 pub mod groups;
 pub mod histories;
+pub mod images;
 pub mod limits;
 pub mod logs;
 pub mod positions;
@@ -40,6 +41,7 @@ pub mod projects;
 pub mod queue;
 pub mod releases;
 pub mod reports;
+pub mod repositories;
 pub mod resumption;
 pub mod retention;
 pub mod schedules;
@@ -184,6 +186,13 @@ where
         releases {
             made_by_a_deploy, state_follows_the_runs, untouched_by_some_runs, unknown_after_a_cancel, no_service_without_cause,
             nothing_after_a_lost_race, untouched_by_an_undo, made_by_a_resumed_run, listed,
+        }
+        repositories {
+            kept_and_found, slugs_are_unique_with_their_owner, versions_guard_updates, in_use_is_not_deleted, branches_kept_and_found,
+            a_move_queues_its_runs, a_stale_move_leaves_nothing, moves_in_a_race,
+        }
+        images {
+            kept_and_found, versions_guard_updates, in_use_is_not_deleted, followed_by_deployments, a_move_queues_its_runs,
         }
     }
     for seed in 1..=SEEDS {

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::{
     error::Result,
-    model::{Deployment, EffectiveSettings, Plan, RunKind, Service, Settings},
+    model::{Branch, Deployment, EffectiveSettings, Image, Plan, RunKind, Service, Settings},
     name::{GroupType, StepName},
 };
 
@@ -24,6 +24,10 @@ pub struct PlanRequest<'a> {
     pub settings: &'a EffectiveSettings,
     /// The service that it deploys, if it names one.
     pub service: Option<&'a Service>,
+    /// The branch that it is deployed from, with its newest commit, if it follows one.
+    pub branch: Option<&'a Branch>,
+    /// The image that it runs, with its digest, if it names one.
+    pub image: Option<&'a Image>,
     /// What the asker passed along.
     pub context: &'a Value,
     /// The names of the steps that the last successful run of the same kind reported, in order.

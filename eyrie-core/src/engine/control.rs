@@ -192,11 +192,16 @@ impl Engine {
     /// As for [`ScheduleStore::fire_schedule`](crate::store::ScheduleStore::fire_schedule).
     pub async fn fire_schedule(&self, fire: &Fire) -> Result<Vec<Enqueued>> {
         let queued = self.store.fire_schedule(fire).await?;
-        for one in &queued {
+        self.announce(&queued);
+        Ok(queued)
+    }
+
+    /// Tells subscribers and this process's worker of runs that were queued in a transaction of the store's, beside the recorder.
+    pub fn announce(&self, queued: &[Enqueued]) {
+        for one in queued {
             self.hub.publish(&one.superseded);
         }
         self.hub.queued();
-        Ok(queued)
     }
 
     /// Carries out a command from outside the run's worker: a cancel, a report over HTTP. Durable when it returns.

@@ -21,6 +21,8 @@ impl State {
         need(&self.groups, deployment.group_id, "group")?;
         deployment.scope_id.map_or(Ok(()), |scope| need(&self.scopes, scope, "scope"))?;
         deployment.service_id.map_or(Ok(()), |service| need(&self.services, service, "service"))?;
+        deployment.branch_id.map_or(Ok(()), |branch| need(&self.branches, branch, "branch"))?;
+        deployment.image_id.map_or(Ok(()), |image| need(&self.images, image, "image"))?;
         let others = self.deployments.values().filter(|other| other.id != deployment.id && other.group_id == deployment.group_id);
         free(others, operation, "the group has a deployment of that slug", |other| other.slug == deployment.slug)
     }
@@ -53,6 +55,8 @@ impl DeploymentStore for MemoryStore {
                 && filter.group.is_none_or(|group| group == deployment.group_id)
                 && filter.service.is_none_or(|service| Some(service) == deployment.service_id)
                 && state.shows(filter.reader, deployment.id)
+                && filter.branch.is_none_or(|branch| Some(branch) == deployment.branch_id)
+                && filter.image.is_none_or(|image| Some(image) == deployment.image_id)
         };
         Ok(oldest_first(&state.deployments, &page, DeploymentId::from_uuid, |deployment| deployment.id.uuid(), fits))
     }

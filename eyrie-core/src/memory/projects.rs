@@ -89,6 +89,8 @@ impl ProjectStore for MemoryStore {
         let has_data = state.datasources.values().any(|datasource| datasource.project_id == Some(id));
         unused(has_data, OPERATION, "the project has datasources")?;
         state.cluster_grants.retain(|(_, project), _| *project != id);
+        unused(state.repositories.values().any(|repository| repository.project_id == Some(id)), OPERATION, "the project has repositories")?;
+        unused(state.images.values().any(|image| image.project_id == Some(id)), OPERATION, "the project has images")?;
         state.projects.remove(&id);
         state.members.retain(|(project, _), _| *project != id);
         state.drop_overrides(|given| given.project_id == id);

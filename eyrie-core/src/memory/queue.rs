@@ -20,9 +20,9 @@ impl State {
         let mut answers: Vec<_> = runs.iter().map(|enqueue| self.enqueue_one(enqueue, now)).collect();
         let mut newest = Newest::default();
         for (enqueue, answer) in runs.iter().zip(&answers) {
-            if let Ok(Enqueued { run, is_new: true, .. }) = answer
-                && self.policy(run.deployment_id).unwrap_or(enqueue.default_policy) == QueuePolicy::CoalesceLatest
-            {
+            let Ok(Enqueued { run, is_new: true, .. }) = answer else { continue };
+            newest.take_for(run, &enqueue.supersedes);
+            if self.policy(run.deployment_id).unwrap_or(enqueue.default_policy) == QueuePolicy::CoalesceLatest {
                 newest.take(run);
             }
         }

@@ -12,13 +12,10 @@ use crate::{
     clock::Timestamp,
     error::{Error, ErrorKind, Result},
     id::{
-        AuditId, ClusterId, CommandId, DatasourceId, DeployedServiceId, DeploymentId, GroupId, ProjectId, ReleaseId, RunId, ScheduleId,
-        ScopeId, SecretId, ServiceId, TokenId, UserId, WorkerId,
+        AuditId, BranchId, ClusterId, CommandId, DatasourceId, DeployedServiceId, DeploymentId, GroupId, ImageId, ProjectId, ReleaseId, RepositoryId, RunId, ScheduleId, ScopeId, SecretId, ServiceId, TokenId, UserId, WorkerId,
     },
     model::{
-        AuditEntry, Cluster, ClusterGrant, ClusterLink, Datasource, DeployedService, Deployment, DeploymentGroup, Linked, NamespaceUid,
-        OverrideAt, PlanHash, PrincipalRef, Project, Release, Role, RoleOverride, Run, RunEvent, RunState, Schedule, Scope, SealedSecret,
-        SealingKey, Secret, Service, Step, StepIndex, StepState, Token, User,
+        AuditEntry, Branch, Cluster, ClusterGrant, ClusterLink, Datasource, DeployedService, Deployment, DeploymentGroup, Image, Linked, NamespaceUid, OverrideAt, PlanHash, PrincipalRef, Project, Release, Repository, Role, RoleOverride, Run, RunEvent, RunState, Schedule, Scope, SealedSecret, SealingKey, Secret, Service, Step, StepIndex, StepState, Token, User,
     },
     name::{Origin, StepName},
     secret::{KeyVersion, SecretRef},
@@ -74,6 +71,9 @@ pub(super) struct State {
     pub(super) sealing_keys: BTreeMap<KeyVersion, SealingKey>,
     /// Which values plans name.
     pub(super) plan_secrets: BTreeMap<PlanHash, Vec<SecretRef>>,
+    pub(super) repositories: BTreeMap<RepositoryId, Repository>,
+    pub(super) branches: BTreeMap<BranchId, Branch>,
+    pub(super) images: BTreeMap<ImageId, Image>,
 }
 
 /// A worker's lease.

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::{
     clock::Timestamp,
     error::Invalid,
-    id::{DeploymentId, GroupId, ProjectId, ScopeId, ServiceId},
-    model::Settings,
+    id::{BranchId, DeploymentId, GroupId, ImageId, ProjectId, ScopeId, ServiceId},
+    model::{PrincipalRef, Settings, patch::given},
     name::{DisplayName, Slug},
 };
 
@@ -27,6 +27,16 @@ pub struct Deployment {
     pub scope_id: Option<ScopeId>,
     /// The service it deploys, for type `service`.
     pub service_id: Option<ServiceId>,
+    /// The branch that it is deployed from.
+    pub branch_id: Option<BranchId>,
+    /// The image that it runs.
+    pub image_id: Option<ImageId>,
+    /// Whether it is deployed again when another commit of its branch becomes known.
+    pub redeploy_on_commit: bool,
+    /// Whether it is deployed again when another digest of its image becomes known.
+    pub redeploy_on_digest: bool,
+    /// Who said so: such runs are within the rights that they have at each time.
+    pub redeploy_for: Option<PrincipalRef>,
     /// Its own settings, which go before all others.
     pub settings: Settings,
     /// When it was made.
@@ -50,6 +60,18 @@ pub struct NewDeployment {
     /// The service it deploys, one of the same project.
     #[serde(default)]
     pub service_id: Option<ServiceId>,
+    /// The branch that it is deployed from: of a repository of the same project, or of the operators'.
+    #[serde(default)]
+    pub branch_id: Option<BranchId>,
+    /// The image that it runs: one of the same project, or of the operators'.
+    #[serde(default)]
+    pub image_id: Option<ImageId>,
+    /// Whether it is deployed again when another commit of its branch becomes known.
+    #[serde(default)]
+    pub redeploy_on_commit: bool,
+    /// Whether it is deployed again when another digest of its image becomes known.
+    #[serde(default)]
+    pub redeploy_on_digest: bool,
     /// Its own settings.
     #[serde(default)]
     pub settings: Settings,
@@ -61,21 +83,47 @@ impl NewDeployment {
     /// # Errors
     /// [`Invalid`] when `slug` is no DNS label.
     pub fn new(slug: impl Into<String>) -> Result<Self, Invalid> {
-        Ok(Self { slug: Slug::new(slug)?, name: None, scope_id: None, service_id: None, settings: Settings::default() })
+        Ok(Self {
+            slug: Slug::new(slug)?,
+            name: None,
+            scope_id: None,
+            service_id: None,
+            branch_id: None,
+            image_id: None,
+            redeploy_on_commit: false,
+            redeploy_on_digest: false,
+            settings: Settings::default(),
+        })
     }
 }
 
-/// What to change of a deployment; what is missing stays.
+/// What to change of a deployment; what is missing stays, and null takes off what need not be there.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DeploymentPatch {
     /// Its name for people.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "given")]
     pub name: Option<DisplayName>,
     /// Its environment.
-    #[serde(default)]
-    pub scope_id: Option<ScopeId>,
+    #[serde(default, deserialize_with = "given")]
+    pub scope_id: Option<Option<ScopeId>>,
+    /// The service it deploys.
+    #[serde(default, deserialize_with = "given")]
+    pub service_id: Option<Option<ServiceId>>,
+    /// The branch that it is deployed from.
+    #[serde(default, deserialize_with = "given")]
+    pub branch_id: Option<Option<BranchId>>,
+    /// The image that it runs.
+    #[serde(default, deserialize_with = "given")]
+    pub image_id: Option<Option<ImageId>>,
+    /// Whether it is deployed again when another commit of its branch becomes known. Whoever changes this, or what it follows, answers
+    /// for those runs.
+    #[serde(default, deserialize_with = "given")]
+    pub redeploy_on_commit: Option<bool>,
+    /// The same for another digest of its image.
+    #[serde(default, deserialize_with = "given")]
+    pub redeploy_on_digest: Option<bool>,
     /// Its own settings, as a whole.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "given")]
     pub settings: Option<Settings>,
 }

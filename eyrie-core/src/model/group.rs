@@ -6,7 +6,7 @@ use crate::{
     clock::Timestamp,
     error::Invalid,
     id::{GroupId, ProjectId},
-    model::Settings,
+    model::{Settings, patch::given},
     name::{DisplayName, GroupType, Slug},
 };
 
@@ -62,9 +62,9 @@ impl NewGroup {
 #[serde(deny_unknown_fields)]
 pub struct GroupPatch {
     /// Its name for people.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "given")]
     pub name: Option<DisplayName>,
     /// Settings, as a whole.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "given")]
     pub settings: Option<Settings>,
 }

@@ -2,14 +2,17 @@
 
 mod audit;
 mod cluster;
+mod branch;
 mod condition;
 mod datasource;
 mod deployed_service;
 mod deployment;
 mod endpoint;
 mod group;
+mod image;
 mod json_bound;
 mod owner;
+mod patch;
 mod plan;
 mod plan_builder;
 mod plan_graph;
@@ -21,6 +24,7 @@ mod project;
 mod queue;
 mod recurrence;
 mod release;
+mod repository;
 mod retention;
 mod role_override;
 mod run;
@@ -39,6 +43,7 @@ pub use audit::{AuditEntry, Verdict};
 pub use cluster::{
     Cluster, ClusterGrant, ClusterLink, ClusterMove, ClusterPatch, ClusterState, ClusterUid, Linked, NewCluster, nearest_clusters,
 };
+pub use branch::{Branch, BranchHead, NewBranch};
 pub use condition::{Condition, Done, MAX_CONDITION_BYTES, MAX_CONDITION_DEPTH, MAX_CONDITION_PARTS, OutputOf, OutputTest, ValueTest};
 pub use datasource::{
     BucketConfig, DataType, DatabaseConfig, Datasource, DatasourceConfig, DatasourcePatch, DatasourceUsage, FolderConfig, NewDatasource,
@@ -48,6 +53,7 @@ pub use deployment::{Deployment, DeploymentPatch, NewDeployment};
 pub use endpoint::Endpoint;
 pub use group::{DeploymentGroup, GroupPatch, NewGroup};
 pub use owner::Owner;
+pub use image::{Image, ImagePatch, NewImage, RecordedDigest};
 pub use plan::{
     APPROVAL_ACTION, MAX_PARALLEL, MAX_PARAMETERS_BYTES, MAX_PLAN_BYTES, MAX_PLAN_STEPS, MAX_VALUE_DEPTH, PLAN_VERSION, Plan,
     PlannedRelease, PlannedStep,
@@ -60,6 +66,7 @@ pub use project::{Namespace, NamespaceUid, NewProject, Project, ProjectPatch};
 pub use queue::{Ahead, Limited, MAX_RUNNING, QUEUE_POLICY, QueuePlace, QueuePolicy, Wait};
 pub use recurrence::{CronExpression, TimeZoneName};
 pub use release::Release;
+pub use repository::{NewRepository, Repository, RepositoryPatch};
 pub use retention::RetentionPolicy;
 pub use role_override::{AccessPath, Grant, Grants, OverrideAt, RoleOverride};
 pub use run::{Resumption, Run, RunKind, RunMove, RunRow, RunState};

@@ -6,7 +6,7 @@ use crate::{
     clock::Timestamp,
     error::Invalid,
     id::{ProjectId, UserId},
-    model::{Settings, uid::uid},
+    model::{Settings, patch::given, uid::uid},
     name::{DisplayName, Slug},
 };
 
@@ -85,9 +85,9 @@ impl NewProject {
 #[serde(deny_unknown_fields)]
 pub struct ProjectPatch {
     /// Its name for people.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "given")]
     pub name: Option<DisplayName>,
     /// Settings, as a whole.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "given")]
     pub settings: Option<Settings>,
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::{
     clock::{Timestamp, later},
     id::{DeploymentId, ProjectId, RunId, ScheduleId},
-    model::{CronExpression, PrincipalRef, RunKind, TimeZoneName},
+    model::{CronExpression, PrincipalRef, RunKind, TimeZoneName, patch::given},
     name::Slug,
     word_enum::word_enum,
 };
@@ -175,22 +175,22 @@ const fn yes() -> bool {
 #[serde(deny_unknown_fields)]
 pub struct SchedulePatch {
     /// When.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "given")]
     pub cron: Option<CronExpression>,
     /// Where those times are read.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "given")]
     pub time_zone: Option<TimeZoneName>,
     /// What its runs are for.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "given")]
     pub kind: Option<RunKind>,
     /// What is passed along, as a whole.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "given")]
     pub context: Option<Value>,
     /// What becomes of times at which no worker was there.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "given")]
     pub missed: Option<MissedPolicy>,
     /// Whether it fires. What would have been while it did not is not missed.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "given")]
     pub enabled: Option<bool>,
 }
 

@@ -6,7 +6,7 @@ use crate::{
     clock::Timestamp,
     error::Invalid,
     id::{DatasourceId, GroupId, ScopeId},
-    model::Settings,
+    model::{Settings, patch::given},
     name::{DisplayName, Slug},
 };
 
@@ -74,17 +74,15 @@ impl NewScope {
 #[serde(deny_unknown_fields)]
 pub struct ScopePatch {
     /// Its name for people.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "given")]
     pub name: Option<DisplayName>,
     /// Settings, as a whole.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "given")]
     pub settings: Option<Settings>,
     /// Where its deployments' backups go; null: nowhere any more.
-    #[serde(default, deserialize_with = "said")]
+    #[serde(default, deserialize_with = "given")]
     pub backup_dest_datasource_id: Option<Option<DatasourceId>>,
-}
-
-/// What is said, null too, in contrast to what is missing.
-fn said<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<DatasourceId>>, D::Error> {
-    Option::deserialize(deserializer).map(Some)
+    /// Monitor logs older than this many seconds are deleted; null: as by default.
+    #[serde(default, deserialize_with = "given")]
+    pub monitor_log_delete_after_seconds: Option<Option<u64>>,
 }

@@ -142,11 +142,19 @@ impl Acting {
         }
     }
 
-    /// Whether a token's capability covers the permission: a service token starts, reads and cancels, and nothing else.
+    /// Whether a token's capability covers the permission: a service token starts, reads and cancels,
+    /// says what was pushed and built, and nothing else.
     pub(super) fn token_can(&self, permission: Permission) -> bool {
         match self.principal.rights() {
             Principal::Token { kind: TokenKind::Service, .. } => {
-                matches!(permission, Permission::ProjectRead | Permission::RunStart | Permission::RunCancel)
+                matches!(
+                    permission,
+                    Permission::ProjectRead
+                        | Permission::RunStart
+                        | Permission::RunCancel
+                        | Permission::BranchRecord
+                        | Permission::ImageRecord
+                )
             }
             Principal::Token { kind: TokenKind::Run, .. } => permission == Permission::RunReport,
             Principal::Token { .. } => false,

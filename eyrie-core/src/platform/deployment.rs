@@ -5,8 +5,8 @@ use serde::Serialize;
 use crate::{
     access::Permission,
     error::{Invalid, Result},
-    id::{DeploymentId, GroupId},
-    model::{Deployment, DeploymentPatch, EffectiveSettings, Level, NewDeployment},
+    id::{BranchId, DeploymentId, GroupId, ImageId, ProjectId, RepositoryId, ScopeId, ServiceId},
+    model::{Deployment, DeploymentGroup, DeploymentPatch, EffectiveSettings, Level, NewDeployment, PrincipalRef},
     platform::{Acting, Resource, project::display_name, queue::refuse_limit},
     store::{DeploymentFilter, Page, PageRequest},
 };
@@ -25,7 +25,7 @@ impl Acting {
     /// Makes a deployment in a group.
     ///
     /// # Errors
-    /// `AlreadyExists` when the slug is taken in the group; `Invalid` when the scope or service belongs elsewhere.
+    /// `AlreadyExists` when the slug is taken in the group; `Invalid` when the scope, service, branch or image belongs elsewhere.
     pub async fn create_deployment(&self, group: GroupId, new: NewDeployment) -> Result<Deployment> {
         let group = self.group_for(group, Permission::DeploymentCreate).await?;
         refuse_limit(&new.settings)?;
@@ -34,11 +34,11 @@ impl Acting {
             self.check_scope(scope, group.id).await?;
         }
         if let Some(service) = new.service_id {
-            let known = self.store().service(service).await;
-            if !known.is_ok_and(|service| service.project_id == group.project_id) {
-                return Err(Invalid::new("service_id", "there is no such service in the project").into());
-            }
+            self.check_service(service, group.project_id).await?;
         }
+        self.check_sources(&group, new.branch_id, new.image_id).await?;
+        check_redeploy(new.redeploy_on_commit, new.branch_id, new.redeploy_on_digest, new.image_id)?;
+        let is_redeployed = new.redeploy_on_commit || new.redeploy_on_digest;
         let deployment = Deployment {
             id: DeploymentId::new(),
             project_id: group.project_id,
@@ -47,6 +47,11 @@ impl Acting {
             slug: new.slug,
             scope_id: new.scope_id,
             service_id: new.service_id,
+            branch_id: new.branch_id,
+            image_id: new.image_id,
+            redeploy_on_commit: new.redeploy_on_commit,
+            redeploy_on_digest: new.redeploy_on_digest,
+            redeploy_for: is_redeployed.then(|| PrincipalRef::from(&self.principal)),
             settings: new.settings,
             created_at: self.now(),
             version: 1,
@@ -87,22 +92,27 @@ impl Acting {
         self.store().deployments(DeploymentFilter { project, reader: self.reader(decision), ..filter }, page).await
     }
 
-    /// Changes a deployment that still has the version that was read.
+    /// Changes a deployment that still has the version that was read. Whoever changes what it follows answers for its redeploys.
     ///
     /// # Errors
-    /// `Conflict` when it has changed since.
+    /// `Conflict` when it has changed since; otherwise as for [`create_deployment`](Self::create_deployment).
     pub async fn update_deployment(&self, id: DeploymentId, version: u64, patch: DeploymentPatch) -> Result<Deployment> {
         let mut deployment = self.deployment_for(id, Permission::DeploymentUpdate).await?;
-        if let Some(scope) = patch.scope_id {
+        if let Some(Some(scope)) = patch.scope_id {
             self.check_scope(scope, deployment.group_id).await?;
-            deployment.scope_id = Some(scope);
+        }
+        if let Some(Some(service)) = patch.service_id {
+            self.check_service(service, deployment.project_id).await?;
         }
         if let Some(settings) = &patch.settings {
             refuse_limit(settings)?;
             self.check_secrets(deployment.project_id, settings).await?;
         }
+        self.follow(&mut deployment, &patch).await?;
         deployment.version = version;
         deployment.name = patch.name.unwrap_or(deployment.name);
+        deployment.scope_id = patch.scope_id.unwrap_or(deployment.scope_id);
+        deployment.service_id = patch.service_id.unwrap_or(deployment.service_id);
         deployment.settings = patch.settings.unwrap_or(deployment.settings);
         let audit = self.allowed(Permission::DeploymentUpdate.as_str(), format!("deployment {id}"), Some(deployment.project_id));
         self.store().update_deployment(&deployment, &audit).await?;
@@ -146,12 +156,92 @@ impl Acting {
         Ok(EffectiveSettings::resolve(levels.into_iter().flatten()))
     }
 
-    async fn check_scope(&self, scope: crate::id::ScopeId, group: GroupId) -> Result<()> {
-        let known = self.store().scope(scope).await;
-        if known.is_ok_and(|scope| scope.group_id == group) {
+    /// Has the deployment follow what the patch says. Whoever changes that answers for the redeploys.
+    async fn follow(&self, deployment: &mut Deployment, patch: &DeploymentPatch) -> Result<()> {
+        let is_new = patch.branch_id.is_some() || patch.image_id.is_some();
+        if !is_new && patch.redeploy_on_commit.is_none() && patch.redeploy_on_digest.is_none() {
+            return Ok(());
+        }
+        if is_new {
+            let group = self.store().group(deployment.group_id).await?;
+            self.check_sources(&group, patch.branch_id.flatten(), patch.image_id.flatten()).await?;
+        }
+        deployment.branch_id = patch.branch_id.unwrap_or(deployment.branch_id);
+        deployment.image_id = patch.image_id.unwrap_or(deployment.image_id);
+        deployment.redeploy_on_commit = patch.redeploy_on_commit.unwrap_or(deployment.redeploy_on_commit);
+        deployment.redeploy_on_digest = patch.redeploy_on_digest.unwrap_or(deployment.redeploy_on_digest);
+        check_redeploy(deployment.redeploy_on_commit, deployment.branch_id, deployment.redeploy_on_digest, deployment.image_id)?;
+        let is_redeployed = deployment.redeploy_on_commit || deployment.redeploy_on_digest;
+        deployment.redeploy_for = is_redeployed.then(|| PrincipalRef::from(&self.principal));
+        Ok(())
+    }
+
+    /// Refuses a branch or image of another project, or of a repository that is for another type of groups.
+    async fn check_sources(&self, group: &DeploymentGroup, branch: Option<BranchId>, image: Option<ImageId>) -> Result<()> {
+        let is_here = |owner: Option<ProjectId>| owner.is_none_or(|owner| owner == group.project_id);
+        if let Some(branch) = branch {
+            let known = known(self.store().branch(branch).await)?.filter(|branch| is_here(branch.project_id));
+            let Some(branch) = known else {
+                return Err(Invalid::new("branch_id", "there is no such branch in the project, nor one of the operators").into());
+            };
+            self.check_type("branch_id", branch.repository_id, group).await?;
+        }
+        if let Some(image) = image {
+            let known = known(self.store().image(image).await)?.filter(|image| is_here(image.project_id));
+            let Some(image) = known else {
+                return Err(Invalid::new("image_id", "there is no such image in the project, nor one of the operators").into());
+            };
+            if let Some(repository) = image.repository_id {
+                self.check_type("image_id", repository, group).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn check_type(&self, field: &'static str, repository: RepositoryId, group: &DeploymentGroup) -> Result<()> {
+        match self.store().repository(repository).await?.group_type {
+            Some(only) if only != group.group_type => {
+                Err(Invalid::new(field, format!("its repository is for groups of type {only:?} only", only = only.as_str())).into())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn check_service(&self, service: ServiceId, project: ProjectId) -> Result<()> {
+        let known = known(self.store().service(service).await)?;
+        if known.is_some_and(|service| service.project_id == project) {
+            Ok(())
+        } else {
+            Err(Invalid::new("service_id", "there is no such service in the project").into())
+        }
+    }
+
+    async fn check_scope(&self, scope: ScopeId, group: GroupId) -> Result<()> {
+        let known = known(self.store().scope(scope).await)?;
+        if known.is_some_and(|scope| scope.group_id == group) {
             Ok(())
         } else {
             Err(Invalid::new("scope_id", "there is no such scope in the group").into())
         }
+    }
+}
+
+/// Refuses to follow what is not there.
+fn check_redeploy(on_commit: bool, branch: Option<BranchId>, on_digest: bool, image: Option<ImageId>) -> Result<(), Invalid> {
+    if on_commit && branch.is_none() {
+        return Err(Invalid::new("redeploy_on_commit", "is on, and there is no branch to follow: name its branch_id, or turn it off"));
+    }
+    if on_digest && image.is_none() {
+        return Err(Invalid::new("redeploy_on_digest", "is on, and there is no image to follow: name its image_id, or turn it off"));
+    }
+    Ok(())
+}
+
+/// What was found; none: it is not there.
+pub(super) fn known<T>(found: Result<T>) -> Result<Option<T>> {
+    match found {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(error),
     }
 }

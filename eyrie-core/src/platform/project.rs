@@ -96,7 +96,7 @@ impl Acting {
     /// Deletes an empty project.
     ///
     /// # Errors
-    /// `Conflict` while it has groups, services, secrets or datasources.
+    /// `Conflict` while it has groups, services, secrets, datasources, repositories or images.
     pub async fn delete_project(&self, id: ProjectId) -> Result<()> {
         self.require(Permission::ProjectDelete, &Resource::project(id)).await?;
         let audit = self.allowed(Permission::ProjectDelete.as_str(), Resource::project(id), Some(id));

@@ -12,7 +12,9 @@ use crate::{
     deployment_type::PlanRequest,
     error::{Error, ErrorKind, IllegalTransition, Invalid, Result},
     id::{DeploymentId, RunId},
-    model::{Deployment, Plan, Principal, PrincipalRef, Run, RunKind, RunRow, RunState, Step, StepIndex, StepState, StopPolicy},
+    model::{
+        Branch, Deployment, Image, Plan, Principal, PrincipalRef, Run, RunKind, RunRow, RunState, Step, StepIndex, StepState, StopPolicy,
+    },
     name::{Origin, StepName},
     platform::{Acting, Resource, approval::needs_are_met},
     store::{Change, Command, Enqueue, LogPiece, Page, PageRequest, RequestKey, RunFilter},
@@ -63,6 +65,13 @@ pub struct RunRequest {
     pub plan: Plan,
     /// What else there is to say.
     pub start: StartRun,
+}
+
+/// The branch and the image that a deployment is made from.
+#[derive(Debug, Clone)]
+pub(super) struct Sources {
+    pub(super) branch: Option<Branch>,
+    pub(super) image: Option<Image>,
 }
 
 /// A run with its steps.
@@ -293,7 +302,24 @@ impl Acting {
         })
     }
 
+    /// What the deployment is made from, as it is known now.
+    pub(super) async fn sources(&self, deployment: &Deployment) -> Result<Sources> {
+        let branch = match deployment.branch_id {
+            Some(branch) => Some(self.store().branch(branch).await?),
+            None => None,
+        };
+        let image = match deployment.image_id {
+            Some(image) => Some(self.store().image(image).await?),
+            None => None,
+        };
+        Ok(Sources { branch, image })
+    }
+
     pub(super) async fn plan(&self, deployment: &Deployment, start: &StartRun) -> Result<Plan> {
+        self.plan_from(deployment, start, &self.sources(deployment).await?).await
+    }
+
+    pub(super) async fn plan_from(&self, deployment: &Deployment, start: &StartRun, sources: &Sources) -> Result<Plan> {
         let group = self.store().group(deployment.group_id).await?;
         let Some(deployment_type) = self.eyrie.0.types.get(&group.group_type) else {
             let message =
@@ -311,6 +337,8 @@ impl Acting {
             kind: start.kind,
             settings: &settings,
             service: service.as_ref(),
+            branch: sources.branch.as_ref(),
+            image: sources.image.as_ref(),
             context: &start.context,
             last_reported: &last_reported,
         })
@@ -401,7 +429,7 @@ impl Acting {
             }
         };
         let audit = self.allowed(Permission::RunStart.as_str(), format!("run {id}"), Some(deployment.project_id));
-        Ok(Enqueue { run, plan_json, steps, request_key, default_policy, secrets, audit })
+        Ok(Enqueue { run, plan_json, steps, request_key, default_policy, secrets, supersedes: Vec::new(), audit })
     }
 }
 

@@ -69,6 +69,7 @@ impl Acting {
         scope.version = version;
         scope.name = patch.name.unwrap_or(scope.name);
         scope.settings = patch.settings.unwrap_or(scope.settings);
+        scope.monitor_log_delete_after_seconds = patch.monitor_log_delete_after_seconds.unwrap_or(scope.monitor_log_delete_after_seconds);
         let audit = self.allowed(Permission::ScopeUpdate.as_str(), format!("scope {id}"), Some(group.project_id));
         self.store().update_scope(&scope, &audit).await?;
         scope.version += 1;

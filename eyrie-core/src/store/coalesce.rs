@@ -9,34 +9,45 @@ use crate::{
     store::{Change, Command, Enqueued, RecordError, Recorded},
 };
 
-/// The newest run of each kind of each deployment whose policy is to coalesce.
+/// The newest run of each kind of each deployment whose policy is to coalesce, and runs that take the place of others by name.
 #[derive(Debug, Default)]
-pub struct Newest(HashMap<(DeploymentId, RunKind), RunId>);
+pub struct Newest {
+    of_kind: HashMap<(DeploymentId, RunKind), RunId>,
+    /// By the run whose place is taken.
+    named: HashMap<(DeploymentId, RunId), RunId>,
+}
 
 impl Newest {
     /// Takes a run that was just queued, behind all that were taken before. One whose time has not come takes nobody's place.
     pub fn take(&mut self, run: &Run) {
         if !run.deferred {
-            self.0.insert((run.deployment_id, run.kind), run.id);
+            self.of_kind.insert((run.deployment_id, run.kind), run.id);
+        }
+    }
+
+    /// Takes a run that was just queued and takes the place of these.
+    pub fn take_for(&mut self, run: &Run, places: &[RunId]) {
+        if !run.deferred {
+            self.named.extend(places.iter().map(|place| ((run.deployment_id, *place), run.id)));
         }
     }
 
     /// The deployments that they belong to.
     #[must_use]
     pub fn deployments(&self) -> BTreeSet<DeploymentId> {
-        self.0.keys().map(|(deployment, _)| *deployment).collect()
+        self.of_kind.keys().map(|(deployment, _)| *deployment).chain(self.named.keys().map(|(deployment, _)| *deployment)).collect()
     }
 
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.of_kind.is_empty() && self.named.is_empty()
     }
 
     /// The run that takes the place of this one. Only what stands in the queue and has never begun is superseded: what began, waits
     /// for an approval, or was resumed has an epoch.
     fn supersedes(&self, run: &Run) -> Option<RunId> {
-        let newest = self.0.get(&(run.deployment_id, run.kind)).copied();
+        let newest = self.of_kind.get(&(run.deployment_id, run.kind)).or_else(|| self.named.get(&(run.deployment_id, run.id))).copied();
         newest.filter(|newest| *newest != run.id && run.state == RunState::Queued && run.epoch == 0 && !run.deferred)
     }
 

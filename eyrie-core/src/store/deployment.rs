@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use crate::{
     error::Result,
-    id::{DeploymentId, GroupId, ProjectId, ServiceId, UserId},
+    id::{BranchId, DeploymentId, GroupId, ImageId, ProjectId, ServiceId, UserId},
     model::{AuditEntry, Deployment},
     name::Slug,
     store::{Page, PageRequest},
@@ -19,6 +19,10 @@ pub struct DeploymentFilter {
     pub group: Option<GroupId>,
     /// Of this service.
     pub service: Option<ServiceId>,
+    /// Of this branch.
+    pub branch: Option<BranchId>,
+    /// Of this image.
+    pub image: Option<ImageId>,
     /// What this member may see. The platform says who reads; whatever else is given here does not count.
     pub reader: Option<UserId>,
 }

@@ -22,6 +22,7 @@ mod draft;
 mod event;
 mod fairness;
 mod group;
+mod image;
 mod log;
 mod needs;
 mod page;
@@ -30,6 +31,7 @@ mod project;
 mod queue;
 mod record;
 mod release;
+mod repository;
 mod retention;
 mod run;
 mod schedule;
@@ -54,6 +56,7 @@ pub use draft::{MAX_REPORTED_STEPS, MAX_UNDO_DATA, claim};
 pub use event::{EventStore, FeedItem, FeedPage, unbroken};
 pub use fairness::{Lane, Load, Loads, Waiting, fair_shares, limit_reached};
 pub use group::{GroupStore, ScopeStore};
+pub use image::{ImageFilter, ImageMove, ImageStore, Moved};
 pub use log::{LogBound, LogChunk, LogPiece, LogStore, MAX_LOG_CHUNK};
 pub use needs::Needs;
 pub use page::{Page, PageRequest};
@@ -62,6 +65,7 @@ pub use project::{MemberStore, ProjectStore};
 pub use queue::{InQueue, QueueOf, QueueStore, has_turn, wait_of};
 pub use record::{EventRow, Outcome, RunBatch, RunView, RunWrites};
 pub use release::{DeployedServiceFilter, ReleaseStore, deployed_after};
+pub use repository::{BranchMove, BranchStore, RepositoryFilter, RepositoryStore};
 pub use retention::{ForgetRule, Pruning, RetentionStore};
 pub use run::{Claim, Enqueue, Enqueued, Poll, RequestKey, RunFilter, RunStore};
 pub use schedule::{DueSchedules, Fire, ScheduleFilter, ScheduleStore};
@@ -97,6 +101,9 @@ pub trait Store:
     + ClusterStore
     + ClusterLinkStore
     + DatasourceStore
+    + RepositoryStore
+    + BranchStore
+    + ImageStore
     + Debug
     + Send
     + Sync
@@ -128,6 +135,9 @@ impl<T> Store for T where
         + ClusterStore
         + ClusterLinkStore
         + DatasourceStore
+        + RepositoryStore
+        + BranchStore
+        + ImageStore
         + Debug
         + Send
         + Sync

@@ -23,7 +23,7 @@ pub trait ProjectStore {
     async fn projects(&self, member: Option<UserId>, page: PageRequest) -> Result<Page<Project>>;
     /// Replaces the project if the stored version is `project.version`; the stored version then is one more.
     async fn update_project(&self, project: &Project, audit: &AuditEntry) -> Result<()>;
-    /// Deletes the project with its memberships. `Conflict` while it has groups, services, secrets or datasources.
+    /// Deletes the project with its memberships. `Conflict` while it has groups, services, secrets, datasources, repositories or images.
     async fn delete_project(&self, id: ProjectId, audit: &AuditEntry) -> Result<()>;
 }
 

@@ -27,6 +27,8 @@ pub struct Enqueue {
     pub default_policy: QueuePolicy,
     /// The values of secrets that the plan names. `Conflict` when one is gone; they are kept as long as the plan is.
     pub secrets: Vec<SecretRef>,
+    /// Runs whose place it takes, whatever the policy says: those of them that wait in its deployment's queue and have never begun.
+    pub supersedes: Vec<RunId>,
     /// Who asked.
     pub audit: AuditEntry,
 }

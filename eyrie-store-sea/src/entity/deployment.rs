@@ -1,13 +1,13 @@
 //! Deployments.
 
 use eyrie_core::{
-    id::{DeploymentId, GroupId, ProjectId, ScopeId, ServiceId},
+    id::{BranchId, DeploymentId, GroupId, ImageId, ProjectId, ScopeId, ServiceId},
     model::Deployment,
 };
 use sea_orm::entity::prelude::*;
 
 use crate::{
-    entity::column::{count, counted, json, maybe, micros, parsed, time, word},
+    entity::column::{count, counted, json, maybe, maybe_parsed, micros, parsed, time, word},
     error::Failure,
     rows::from_row,
 };
@@ -24,12 +24,33 @@ pub struct Model {
     pub(crate) name: String,
     pub(crate) scope_id: Option<Uuid>,
     pub(crate) service_id: Option<Uuid>,
+    pub(crate) branch_id: Option<Uuid>,
+    pub(crate) image_id: Option<Uuid>,
+    pub(crate) redeploy_on_commit: bool,
+    pub(crate) redeploy_on_digest: bool,
+    pub(crate) redeploy_for: Option<String>,
     pub(crate) settings: String,
     pub(crate) created_at: i64,
     pub(crate) version: i64,
 }
 
-from_row!(Model { id, project_id, group_id, slug, name, scope_id, service_id, settings, created_at, version });
+from_row!(Model {
+    id,
+    project_id,
+    group_id,
+    slug,
+    name,
+    scope_id,
+    service_id,
+    branch_id,
+    image_id,
+    redeploy_on_commit,
+    redeploy_on_digest,
+    redeploy_for,
+    settings,
+    created_at,
+    version,
+});
 
 /// No relation is followed by SeaORM; the references are in the migration.
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
@@ -47,6 +68,11 @@ impl From<&Deployment> for Model {
             name: deployment.name.to_string(),
             scope_id: deployment.scope_id.map(ScopeId::uuid),
             service_id: deployment.service_id.map(ServiceId::uuid),
+            branch_id: deployment.branch_id.map(BranchId::uuid),
+            image_id: deployment.image_id.map(ImageId::uuid),
+            redeploy_on_commit: deployment.redeploy_on_commit,
+            redeploy_on_digest: deployment.redeploy_on_digest,
+            redeploy_for: deployment.redeploy_for.as_ref().map(json),
             settings: json(&deployment.settings),
             created_at: micros(deployment.created_at),
             version: count(deployment.version),
@@ -66,6 +92,11 @@ impl TryFrom<Model> for Deployment {
             name: word(&row.name)?,
             scope_id: maybe(row.scope_id, ScopeId::from_uuid),
             service_id: maybe(row.service_id, ServiceId::from_uuid),
+            branch_id: maybe(row.branch_id, BranchId::from_uuid),
+            image_id: maybe(row.image_id, ImageId::from_uuid),
+            redeploy_on_commit: row.redeploy_on_commit,
+            redeploy_on_digest: row.redeploy_on_digest,
+            redeploy_for: maybe_parsed(row.redeploy_for.as_deref())?,
             settings: parsed(&row.settings)?,
             created_at: time(row.created_at),
             version: counted(row.version)?,

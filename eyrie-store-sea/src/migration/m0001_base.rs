@@ -53,6 +53,8 @@ const INDEXES: &[&str] = &[
     "CREATE INDEX deployments_project ON deployments (project_id)",
     "CREATE INDEX deployments_scope ON deployments (scope_id)",
     "CREATE INDEX deployments_service ON deployments (service_id)",
+    "CREATE INDEX deployments_branch ON deployments (branch_id, id)",
+    "CREATE INDEX deployments_image ON deployments (image_id, id)",
     "CREATE UNIQUE INDEX schedules_slug ON schedules (deployment_id, slug)",
     "CREATE INDEX schedules_of_project ON schedules (project_id, id)",
     // Schedules by when they fire next.
@@ -114,6 +116,16 @@ const INDEXES: &[&str] = &[
     "CREATE INDEX scopes_backup ON scopes (backup_dest_datasource_id) WHERE backup_dest_datasource_id IS NOT NULL",
     "CREATE UNIQUE INDEX audit_entries_refusal ON audit_entries (refusal_key) WHERE refusal_key IS NOT NULL",
     "CREATE INDEX audit_entries_refused ON audit_entries (id) WHERE refusal_key IS NOT NULL",
+    "CREATE UNIQUE INDEX repositories_slug ON repositories (project_id, slug)",
+    "CREATE UNIQUE INDEX repositories_shared ON repositories (slug) WHERE project_id IS NULL",
+    "CREATE INDEX repositories_of_owner ON repositories (project_id, id)",
+    "CREATE INDEX repositories_of_type ON repositories (project_id, group_type, id)",
+    "CREATE UNIQUE INDEX branches_name ON branches (repository_id, name)",
+    "CREATE INDEX branches_of_repository ON branches (repository_id, id)",
+    "CREATE UNIQUE INDEX images_reference ON images (project_id, reference)",
+    "CREATE UNIQUE INDEX images_shared ON images (reference) WHERE project_id IS NULL",
+    "CREATE INDEX images_of_owner ON images (project_id, id)",
+    "CREATE INDEX images_of_repository ON images (repository_id, id)",
 ];
 
 /// Where several transactions write at the same time, positions do not become visible in their order. There the feed goes by the
@@ -261,6 +273,53 @@ fn resources() -> Vec<TableCreateStatement> {
         .foreign_key(&mut reference("backup_dest_datasource_id", "datasources", ForeignKeyAction::Restrict))
         .take(),
         table(
+            "repositories",
+            [
+                id("id"),
+                uuid_null("project_id"),
+                text("slug"),
+                text("name"),
+                text("url"),
+                text_null("group_type"),
+                uuid_null("credentials_secret_id"),
+                big_integer("created_at"),
+                big_integer("version"),
+            ],
+        )
+        .foreign_key(&mut reference("project_id", "projects", ForeignKeyAction::Restrict))
+        .take(),
+        table(
+            "branches",
+            [
+                id("id"),
+                uuid("repository_id"),
+                uuid_null("project_id"),
+                text("name"),
+                text_null("head_commit"),
+                big_integer_null("head_recorded_at"),
+                big_integer("created_at"),
+                big_integer("version"),
+            ],
+        )
+        .foreign_key(&mut reference("repository_id", "repositories", ForeignKeyAction::Cascade))
+        .take(),
+        table(
+            "images",
+            [
+                id("id"),
+                uuid_null("project_id"),
+                uuid_null("repository_id"),
+                text("reference"),
+                text_null("digest"),
+                big_integer_null("digest_recorded_at"),
+                big_integer("created_at"),
+                big_integer("version"),
+            ],
+        )
+        .foreign_key(&mut reference("project_id", "projects", ForeignKeyAction::Restrict))
+        .foreign_key(&mut reference("repository_id", "repositories", ForeignKeyAction::Restrict))
+        .take(),
+        table(
             "deployments",
             [
                 id("id"),
@@ -270,6 +329,11 @@ fn resources() -> Vec<TableCreateStatement> {
                 text("name"),
                 uuid_null("scope_id"),
                 uuid_null("service_id"),
+                uuid_null("branch_id"),
+                uuid_null("image_id"),
+                boolean("redeploy_on_commit"),
+                boolean("redeploy_on_digest"),
+                text_null("redeploy_for"),
                 text("settings"),
                 big_integer("created_at"),
                 big_integer("version"),
@@ -279,6 +343,8 @@ fn resources() -> Vec<TableCreateStatement> {
         .foreign_key(&mut reference("group_id", "deployment_groups", ForeignKeyAction::Restrict))
         .foreign_key(&mut reference("scope_id", "scopes", ForeignKeyAction::Restrict))
         .foreign_key(&mut reference("service_id", "services", ForeignKeyAction::Restrict))
+        .foreign_key(&mut reference("branch_id", "branches", ForeignKeyAction::Restrict))
+        .foreign_key(&mut reference("image_id", "images", ForeignKeyAction::Restrict))
         .take(),
         table(
             "schedules",

@@ -156,6 +156,7 @@ pub(crate) async fn queue_in(tx: &mut RowTx, runs: &[Enqueue]) -> Result<Vec<Res
             && let Some(place) = places.get(&run.deployment_id.uuid())
         {
             new.push((request, run.clone(), (place.group_id, place.cluster_id)));
+            newest.take_for(run, &request.supersedes);
             if place.policy(request.default_policy)? == QueuePolicy::CoalesceLatest {
                 newest.take(run);
             }

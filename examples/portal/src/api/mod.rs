@@ -7,12 +7,14 @@ mod deployment;
 mod event;
 mod explain;
 mod group;
+mod image;
 mod member;
 mod owner;
 mod project;
 mod queue;
 mod release;
 mod report;
+mod repository;
 mod role_override;
 mod run;
 mod schedule;
@@ -64,6 +66,8 @@ pub(crate) fn routes() -> OpenApiRouter<Portal> {
         .merge(secret::routes())
         .merge(cluster::routes())
         .merge(datasource::routes())
+        .merge(repository::routes())
+        .merge(image::routes())
         .routes(routes!(description))
 }
 

@@ -11,7 +11,7 @@ use maud::html;
 use super::{
     PageAnswer,
     layout::{badge, csrf, json, older, page, run_table},
-    queue, schedule,
+    queue, schedule, source,
     time::moment,
 };
 use crate::{
@@ -36,12 +36,14 @@ pub(super) async fn show(
     let key = random_text()?;
     let schedules = visitor.acting.schedules(id, PageRequest::default()).await?;
     let deployment = &view.deployment;
+    let sources = source::of(&visitor, deployment).await?;
     let body = html! {
         h1 { (deployment.name) }
         dl.facts {
             dt { "Project" } dd { a href={ "/projects/" (deployment.project_id) } { "its project" } }
             @if let Some(service) = deployment.service_id { dt { "Service" } dd { a href={ "/services/" (service) } { "its service" } } }
             dt { "Slug" } dd { (deployment.slug) }
+            (source::facts(&sources, deployment))
             @for service in &deployed.items { dt { "Runs now" } dd { (badge(service.state.as_str())) " since " (moment(service.updated_at)) } }
         }
         details.start {

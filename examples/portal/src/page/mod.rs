@@ -13,6 +13,7 @@ mod run;
 mod schedule;
 mod service;
 mod sign_in;
+mod source;
 mod time;
 
 use axum::{

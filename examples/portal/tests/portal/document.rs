@@ -93,6 +93,19 @@ async fn the_shapes_are_what_is_written() {
     let sign_off = Plan::builder().approval("sign-off", Role::Admin, |step| step).build().unwrap();
     let waiting = site.eyrie.acting_as(Principal::local_operator()).run_plan(deployment, sign_off).await.unwrap();
     site.ended(waiting.id).await;
+    let new = serde_json::json!({ "slug": "shop", "url": "https://git.example.org/shop.git" });
+    let repository = site.post(&ann, "/api/v1/repositories", &new).await.json();
+    let branches = format!("/api/v1/repositories/{}/branches", repository["id"].as_str().unwrap());
+    let branch = site.post(&ann, &branches, &serde_json::json!({ "name": "main" })).await.json();
+    let commit = serde_json::json!({ "commit": "0123456789abcdef0123456789abcdef01234567" });
+    let recorded_branch = site.post(&ann, &format!("/api/v1/branches/{}/commit", branch["id"].as_str().unwrap()), &commit).await.json();
+    let image = site.post(&ann, "/api/v1/images", &serde_json::json!({ "reference": "shop:1" })).await.json();
+    let deployed_version = format!("\"{}\"", deployed["version"]);
+    let subscribe = serde_json::json!({ "image_id": image["id"], "redeploy_on_digest": true });
+    let place = format!("/api/v1/deployments/{}", deployed["id"].as_str().unwrap());
+    site.put("PATCH", &ann, &place, &[("if-match", &deployed_version)], &subscribe).await;
+    let digest = serde_json::json!({ "digest": format!("sha256:{}", "0a".repeat(32)) });
+    let recorded_image = site.post(&ann, &format!("/api/v1/images/{}/digest", image["id"].as_str().unwrap()), &digest).await.json();
     let queue = first(&format!("/api/v1/deployments/{deployment}/queue")).await;
     let secret = site.post(&ann, &format!("/api/v1/projects/{project}/secrets"), &json!({ "name": "s", "value": "hunter2" })).await.json();
     let cluster = site.post(&ann, "/api/v1/clusters", &json!({ "name": "shared" })).await.json();
@@ -119,6 +132,12 @@ async fn the_shapes_are_what_is_written() {
         ("Service", service),
         ("SyncReport", synced),
         ("Schedule", schedule),
+        ("Repository", repository),
+        ("Branch", branch),
+        ("RecordedBranch", recorded_branch),
+        ("Image", image),
+        ("Redeploy", recorded_image["redeploys"][0].clone()),
+        ("RecordedImage", recorded_image),
         ("Step", run["steps"][0].clone()),
         ("Run", plain),
         ("RunView", run),

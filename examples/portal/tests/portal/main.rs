@@ -12,3 +12,4 @@ mod rest;
 mod schedules;
 mod secrets;
 mod site;
+mod sources;

@@ -19,7 +19,7 @@ pub use directory::{FoundService, ServicesRoot};
 pub use protocol::{Line, parse_line};
 pub use script::{ScriptAction, ScriptOptions};
 
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use crate::{
     deployment_type::{DeploymentType, PlanRequest},
@@ -86,13 +86,15 @@ impl DeploymentType for ServiceType {
             return Err(Error::new(ErrorKind::Unsupported, "plan", message));
         };
         let expected = self.expected(request, &config, &service.name)?;
-        let parameters = json!({
+        let sources = sources(request);
+        let mut parameters = json!({
             "service": service.name,
             "script": script,
             "config": service.config,
             "expected": expected,
-            "settings": request.settings.iter().map(|(key, field)| (key.to_string(), field.value.clone())).collect::<serde_json::Map<_, _>>(),
+            "settings": request.settings.iter().map(|(key, field)| (key.to_string(), field.value.clone())).collect::<Map<_, _>>(),
         });
+        add(&mut parameters, &sources);
         let on_crash = if config.needs_operator_after_crash() { CrashPolicy::NeedsOperator } else { CrashPolicy::Rerun };
         let time_limit = match request.settings.get("timeout_seconds") {
             Some(value) => Some(
@@ -113,12 +115,34 @@ impl DeploymentType for ServiceType {
         });
         let plan = match request.kind {
             RunKind::Deploy | RunKind::Rollback => {
-                let release = json!({ "service": service.name, "config": service.config, "context": request.context });
+                let mut release = json!({ "service": service.name, "config": service.config, "context": request.context });
+                add(&mut release, &sources);
                 plan.release(PlannedRelease { config: release, leaves_running: config.leaves_running() })
             }
             _ => plan,
         };
         plan.build()
+    }
+}
+
+/// What the deployment is made from, as far as it says so: `branch` with its `name` and `commit`, `image` with its `reference` and
+/// `digest`.
+fn sources(request: &PlanRequest<'_>) -> Map<String, Value> {
+    let mut sources = Map::new();
+    if let Some(branch) = request.branch {
+        let commit = branch.head.as_ref().map(|head| &head.commit);
+        sources.insert("branch".to_owned(), json!({ "name": branch.name, "commit": commit }));
+    }
+    if let Some(image) = request.image {
+        let digest = image.current.as_ref().map(|current| &current.digest);
+        sources.insert("image".to_owned(), json!({ "reference": image.reference, "digest": digest }));
+    }
+    sources
+}
+
+fn add(to: &mut Value, sources: &Map<String, Value>) {
+    if let Some(fields) = to.as_object_mut() {
+        fields.extend(sources.clone());
     }
 }
 

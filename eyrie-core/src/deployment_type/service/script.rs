@@ -59,6 +59,10 @@ struct Parameters {
     expected: Vec<StepName>,
     #[serde(default)]
     settings: Value,
+    #[serde(default)]
+    branch: Option<Value>,
+    #[serde(default)]
+    image: Option<Value>,
 }
 
 /// What a takeover needs.
@@ -91,6 +95,11 @@ impl ScriptAction {
             "settings": parameters.settings,
             "path_for_deploy": self.options.path.to_string_lossy(),
         });
+        for (name, source) in [("branch", &parameters.branch), ("image", &parameters.image)] {
+            if let (Some(source), Some(fields)) = (source, content.as_object_mut()) {
+                fields.insert(name.to_owned(), source.clone());
+            }
+        }
         if let (Some(access), Some(fields)) = (cx.access().await?, content.as_object_mut()) {
             fields.insert("access_token".to_owned(), access.token.into());
             fields.insert("steps_url".to_owned(), format!("{}/api/v1/steps", access.base_url).into());

@@ -9,22 +9,15 @@ use super::FaultyStore;
 use crate::{
     error::Result,
     id::{
-        ClusterId, DatasourceId, DeployedServiceId, DeploymentId, GroupId, ProjectId, ReleaseId, RunId, ScheduleId, ScopeId, SecretId,
-        ServiceId, TokenId, UserId, WorkerId,
+        BranchId, ClusterId, DatasourceId, DeployedServiceId, DeploymentId, GroupId, ImageId, ProjectId, ReleaseId, RepositoryId, RunId, ScheduleId, ScopeId, SecretId, ServiceId, TokenId, UserId, WorkerId,
     },
     model::{
-        AccessPath, AuditEntry, Cluster, ClusterGrant, ClusterLink, Datasource, DeployedService, Deployment, DeploymentGroup, EventCursor,
-        Grants, Linked, Membership, OverrideAt, Owner, Plan, PlanHash, Project, Release, Role, RoleOverride, Run, RunEvent, Schedule,
-        Scope, SealedSecret, SealingKey, Secret, Service, Step, Token, User,
+        AccessPath, AuditEntry, Branch, Cluster, ClusterGrant, ClusterLink, Datasource, DeployedService, Deployment, DeploymentGroup, EventCursor, Grants, Image, Linked, Membership, OverrideAt, Owner, Plan, PlanHash, Project, Release, Repository, Role, RoleOverride, Run, RunEvent, Schedule, Scope, SealedSecret, SealingKey, Secret, Service, Step, Token, User,
     },
     name::{GroupType, ServiceName, Slug, UserName},
     secret::{KeyVersion, SealedValue, SecretRef},
     store::{
-        AccessStore, AuditFilter, AuditStore, Capabilities, Claim, ClusterLinkStore, ClusterStore, Command, DatasourceStore,
-        DeployedServiceFilter, DeploymentFilter, DeploymentStore, DueSchedules, Enqueue, Enqueued, EventStore, FeedPage, Fire, ForgetRule,
-        GroupStore, InQueue, LogBound, LogChunk, LogPiece, LogStore, MemberStore, NewUserRule, Page, PageRequest, Poll, ProjectStore,
-        Pruning, QueueOf, QueueStore, RecordError, Recorded, ReleaseStore, RetentionStore, RunFilter, RunReader, RunStore, ScheduleFilter,
-        ScheduleStore, ScopeStore, SealingKeyStore, SecretStore, ServiceStore, Store, TokenStore, UserStore, WorkerLease, WorkerStore,
+        AccessStore, AuditFilter, AuditStore, BranchMove, BranchStore, Capabilities, Claim, ClusterLinkStore, ClusterStore, Command, DatasourceStore, DeployedServiceFilter, DeploymentFilter, DeploymentStore, DueSchedules, Enqueue, Enqueued, EventStore, FeedPage, Fire, ForgetRule, GroupStore, ImageFilter, ImageMove, ImageStore, InQueue, LogBound, LogChunk, LogPiece, LogStore, MemberStore, Moved, NewUserRule, Page, PageRequest, Poll, ProjectStore, Pruning, QueueOf, QueueStore, Recorded, RecordError, ReleaseStore, RepositoryFilter, RepositoryStore, RetentionStore, RunFilter, RunReader, RunStore, ScheduleFilter, ScheduleStore, ScopeStore, SealingKeyStore, SecretStore, ServiceStore, Store, TokenStore, UserStore, WorkerLease, WorkerStore,
     },
 };
 
@@ -184,6 +177,27 @@ decorated! {
         reads fn overrides_of(project: ProjectId, user: UserId) -> Vec<RoleOverride>;
         reads fn grants_on_path(user: UserId, path: AccessPath) -> Grants;
         reads fn readable_runs(reader: RunReader, runs: &[RunId]) -> Vec<RunId>;
+    RepositoryStore {
+        writes fn create_repository(repository: &Repository, audit: &AuditEntry) -> ();
+        reads fn repository(id: RepositoryId) -> Repository;
+        reads fn repositories(filter: RepositoryFilter, page: PageRequest) -> Page<Repository>;
+        writes fn update_repository(repository: &Repository, audit: &AuditEntry) -> ();
+        writes fn delete_repository(id: RepositoryId, audit: &AuditEntry) -> ();
+    }
+    BranchStore {
+        writes fn create_branch(branch: &Branch, audit: &AuditEntry) -> ();
+        reads fn branch(id: BranchId) -> Branch;
+        reads fn branches(repository: RepositoryId, page: PageRequest) -> Page<Branch>;
+        writes fn move_branch(to: &BranchMove) -> Moved<Branch>;
+        writes fn delete_branch(id: BranchId, audit: &AuditEntry) -> ();
+    }
+    ImageStore {
+        writes fn create_image(image: &Image, audit: &AuditEntry) -> ();
+        reads fn image(id: ImageId) -> Image;
+        reads fn images(filter: ImageFilter, page: PageRequest) -> Page<Image>;
+        writes fn update_image(image: &Image, audit: &AuditEntry) -> ();
+        writes fn move_image(to: &ImageMove) -> Moved<Image>;
+        writes fn delete_image(id: ImageId, audit: &AuditEntry) -> ();
     }
 }
 
