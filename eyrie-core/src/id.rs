@@ -96,6 +96,10 @@ id! {
     BranchId = "branch_id";
     /// Identifies an [`Image`](crate::model::Image).
     ImageId = "image_id";
+    /// Identifies a [`Monitor`](crate::model::Monitor).
+    MonitorId = "monitor_id";
+    /// Identifies a [`MonitorLog`](crate::model::MonitorLog).
+    MonitorLogId = "monitor_log_id";
     /// Identifies one [`Command`](crate::store::Command), so that a commit without an answer can be resolved.
     CommandId = "command_id";
 }

@@ -8,7 +8,7 @@ use eyrie_core::{
     name::Slug,
     store::{DeploymentFilter, DeploymentStore, Page, PageRequest},
 };
-use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, Order, QueryFilter, sea_query::Expr};
+use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, Order, QueryFilter, QuerySelect, sea_query::Expr};
 
 use crate::{
     audit,
@@ -18,7 +18,7 @@ use crate::{
     },
     error::Failure,
     listing::{found, listed},
-    queue_rule,
+    monitor, queue_rule,
     readable::deployments_readable,
     rows::{FromRow, Kind, RowStatement, Rows},
     store::SeaStore,
@@ -111,7 +111,10 @@ impl DeploymentStore for SeaStore {
     async fn delete_deployment(&self, id: DeploymentId, audit: &AuditEntry) -> Result<()> {
         let entry = audit_entry::Model::from(audit);
         self.write(Class::Request, "delete deployment", move |tx| async move {
+            // Whoever adds to it waits, or is waited for.
+            Entity::find_by_id(id.uuid()).lock_exclusive().one(&*tx).await?;
             queue_rule::forget(&tx, id.uuid()).await?;
+            monitor::forget_of_deployment(&tx, id.uuid()).await?;
             let done = Entity::delete_by_id(id.uuid()).exec(&*tx).await;
             deleted("deployment", "the deployment has runs", done)?;
             audit::keep(&tx, entry).await?;

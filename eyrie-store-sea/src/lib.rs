@@ -14,9 +14,9 @@
 
 mod access;
 mod audit;
+mod branch;
 mod cluster;
 mod datasource;
-mod branch;
 mod deployment;
 mod entity;
 mod error;
@@ -27,6 +27,7 @@ mod image;
 mod listing;
 mod log;
 mod migration;
+mod monitor;
 mod options;
 mod own_thread;
 #[cfg(feature = "postgres")]

@@ -19,6 +19,7 @@ use sea_orm::prelude::Uuid as Id;
 use crate::{
     entity::column::micros,
     error::Failure,
+    monitor,
     rows::{
         Cell, FromRow,
         Kind::{Bytes, Int, Uuid},
@@ -198,7 +199,15 @@ impl RetentionStore for SeaStore {
 
     async fn sweep(&self, limit: u32) -> Result<Pruning> {
         let is_server = self.is_server();
-        self.rows(Class::Background, "prune", move |tx| sweep(tx, Budget::of(limit, is_server))).await
+        let mut swept = self.rows(Class::Background, "prune", move |tx| sweep(tx, Budget::of(limit, is_server))).await?;
+        let more = swept.more;
+        swept += monitor::sweep(self, limit).await?;
+        swept.more |= more;
+        Ok(swept)
+    }
+
+    async fn prune_monitor_logs(&self, deployment: DeploymentId, age: Duration, limit: u32) -> Result<Pruning> {
+        monitor::prune(self, deployment, age, limit).await
     }
 }
 

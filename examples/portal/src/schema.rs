@@ -87,6 +87,26 @@ shapes! {
         name: Option<String>, scope_id: Option<String>, service_id: Option<String>, branch_id: Option<String>, image_id: Option<String>,
         redeploy_on_commit: Option<bool>, redeploy_on_digest: Option<bool>, settings: Option<Value>,
     }
+    /// A check on a deployment: `check` is `{type: "http_request", url, method, expected_status, timeout_seconds}` or `{type: "resource",
+    /// kind}` (`cpu`, `memory`, `storage`); `state` is `ok`, `warning`, `error` or `unknown`.
+    Monitor {
+        id: String, project_id: String, deployment_id: String, slug: String, check: Value, interval_seconds: u32, thresholds: MonitorThresholds,
+        enabled: bool, state: String, since: String, checked_at: Option<String>, created_at: String, version: u64,
+    }
+    /// When results are bad, and how many one behind the other make a state. Values are milliseconds of a request, percent of a resource.
+    MonitorThresholds { warning_above: Option<f64>, error_above: Option<f64>, warning_after: Option<u32>, error_after: Option<u32>, }
+    /// A new monitor: every minute if `interval_seconds` is missing.
+    NewMonitor {
+        slug: String, check: Value, interval_seconds: Option<u32>, thresholds: Option<MonitorThresholds>, enabled: Option<bool>,
+    }
+    /// What to change of a monitor; what is missing stays.
+    MonitorPatch { check: Option<Value>, interval_seconds: Option<u32>, thresholds: Option<MonitorThresholds>, enabled: Option<bool>, }
+    /// What a check has found out: `outcome` is `passed`, `failed` or `unknown`.
+    MonitorResult { outcome: String, value: Option<f64>, message: Option<String>, }
+    /// A result as it is kept, with the state that it made.
+    MonitorLog { id: String, monitor_id: String, at: String, outcome: String, value: Option<f64>, message: String, state: String, }
+    /// A result that counts.
+    RecordedResult { monitor: Monitor, log: MonitorLog, }
     /// A git repository; without a project it is the operators'.
     Repository {
         id: String, project_id: Option<String>, slug: String, name: String, url: String, group_type: Option<String>,

@@ -75,6 +75,14 @@ word_enum! {
         ImageRecord = "image.record",
         /// Delete an unused image.
         ImageDelete = "image.delete",
+        /// Make a monitor of a deployment.
+        MonitorCreate = "monitor.create",
+        /// Change a monitor.
+        MonitorUpdate = "monitor.update",
+        /// Say what a check has found out.
+        MonitorRecord = "monitor.record",
+        /// Delete a monitor with its log.
+        MonitorDelete = "monitor.delete",
         /// Start a run.
         RunStart = "run.start",
         /// Cancel a run.
@@ -236,6 +244,10 @@ impl Permission {
             | Self::ImageUpdate
             | Self::ImageRecord
             | Self::ImageDelete
+            | Self::MonitorCreate
+            | Self::MonitorUpdate
+            | Self::MonitorRecord
+            | Self::MonitorDelete
             | Self::RunStart
             | Self::RunCancel
             | Self::RunApprove

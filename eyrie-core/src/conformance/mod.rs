@@ -36,6 +36,7 @@ pub mod histories;
 pub mod images;
 pub mod limits;
 pub mod logs;
+pub mod monitors;
 pub mod positions;
 pub mod projects;
 pub mod queue;
@@ -190,6 +191,10 @@ where
         repositories {
             kept_and_found, slugs_are_unique_with_their_owner, versions_guard_updates, in_use_is_not_deleted, branches_kept_and_found,
             a_move_queues_its_runs, a_stale_move_leaves_nothing, moves_in_a_race,
+        }
+        monitors {
+            kept_and_found, versions_guard_updates, results_change_the_state, refused_results_leave_nothing, results_in_a_race,
+            deleted_with_their_deployment, logs_are_pruned,
         }
         images {
             kept_and_found, versions_guard_updates, in_use_is_not_deleted, followed_by_deployments, a_move_queues_its_runs,

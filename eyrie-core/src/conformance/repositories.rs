@@ -1,8 +1,8 @@
 //! Repositories and their branches.
 
 use super::fixtures::{
-    audit, branch, chain, commit, deployment, done, enqueue, kept_branch, kept_group, kept_project, kept_repository, place, queued,
-    refused, repository,
+    audit, branch, chain, claimed, commit, deployment, done, enqueue, kept_branch, kept_group, kept_project, kept_repository, place,
+    queued, refused, repository, worker,
 };
 use crate::{
     address::GitUrl,
@@ -138,10 +138,12 @@ pub async fn a_move_queues_its_runs(store: &dyn Store) {
     let main = kept_branch(store, &kept_repository(store, None, "shop").await, "main").await;
     let plan = chain(&["a"]);
     let current = queued(store, &shop, &plan).await;
+    let begun = claimed(store, worker(store).await).await.run;
+    assert_eq!(begun.id, current.id);
     let (mine, waiting) = (queued(store, &shop, &plan).await, queued(store, &shop, &plan).await);
     let foreign = queued(store, &other, &plan).await;
     let runs = vec![
-        Enqueue { supersedes: vec![waiting.id, foreign.id], ..enqueue(&shop, RunKind::Deploy, &plan) },
+        Enqueue { supersedes: vec![current.id, waiting.id, foreign.id], ..enqueue(&shop, RunKind::Deploy, &plan) },
         enqueue(&other, RunKind::Deploy, &plan),
     ];
     let to = moving(&main, &commit(1), runs);
@@ -155,7 +157,7 @@ pub async fn a_move_queues_its_runs(store: &dyn Store) {
     assert_eq!(moved.queued.iter().map(|one| one.run.id).collect::<Vec<_>>(), ids);
     assert!(moved.queued.iter().all(|one| one.is_new) && !moved.queued[0].superseded.is_empty());
     for (run, state) in [
-        (current.id, RunState::Queued),
+        (current.id, RunState::Running),
         (mine.id, RunState::Queued),
         (waiting.id, RunState::Cancelled),
         (foreign.id, RunState::Queued),

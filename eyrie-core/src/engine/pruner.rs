@@ -1,4 +1,4 @@
-//! Prunes what has ended, as each deployment's policy says: in small pieces, with pauses between them, so that whoever records a
+//! Prunes what has ended, and what monitors found out long ago, as each deployment's policy says: in small pieces, with pauses between them, so that whoever records a
 //! transition waits for one piece at most.
 
 use std::{sync::Arc, time::Duration};
@@ -28,6 +28,7 @@ const REST: u32 = 4;
 enum Work {
     Trim(DeploymentId, Duration),
     Forget(DeploymentId, ForgetRule),
+    MonitorLogs(DeploymentId, Duration),
     Sweep,
 }
 
@@ -52,9 +53,9 @@ impl Pruner {
             if let Err(error) = self.look_at_all(&mut done).await {
                 tracing::warn!(error = %crate::error::report(&error), "pruning stopped; it goes on later");
             }
-            let Pruning { runs, events, chunks, steps, plans, .. } = done;
-            if runs + events + chunks + steps + plans > 0 {
-                tracing::info!(runs, events, chunks, steps, plans, took = ?begun.elapsed(), "pruned");
+            let Pruning { runs, events, chunks, steps, plans, monitor_logs, .. } = done;
+            if runs + events + chunks + steps + plans + monitor_logs > 0 {
+                tracing::info!(runs, events, chunks, steps, plans, monitor_logs, took = ?begun.elapsed(), "pruned");
             }
             pause = self.every;
         }
@@ -100,7 +101,7 @@ impl Pruner {
             let rule = ForgetRule { age: age.max(self.margin), newest: policy.newest };
             self.piece_by_piece(Work::Forget(deployment.id, rule), done).await?;
         }
-        Ok(())
+        self.piece_by_piece(Work::MonitorLogs(deployment.id, policy.monitor_logs), done).await
     }
 
     /// Goes on until there is nothing more to do.
@@ -110,6 +111,7 @@ impl Pruner {
             let pruned = match work {
                 Work::Trim(deployment, age) => self.store.trim_runs(deployment, age, PIECE).await?,
                 Work::Forget(deployment, rule) => self.store.forget_runs(deployment, rule, RUNS).await?,
+                Work::MonitorLogs(deployment, age) => self.store.prune_monitor_logs(deployment, age, PIECE).await?,
                 Work::Sweep => self.store.sweep(PIECE).await?,
             };
             *done += pruned;

@@ -81,6 +81,7 @@ impl DeploymentStore for MemoryStore {
         state.drop_links();
         state.schedules.retain(|_, schedule| schedule.deployment_id != id);
         state.drop_overrides(|given| given.at == OverrideAt::Deployment(id));
+        state.monitors.retain(|_, monitor| monitor.deployment_id != id);
         state.note(audit);
         Ok(())
     }

@@ -12,6 +12,7 @@ mod events;
 mod groups;
 mod images;
 mod logs;
+mod monitors;
 mod positions;
 mod projects;
 mod queue;

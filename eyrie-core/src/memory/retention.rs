@@ -8,8 +8,8 @@ use super::{MemoryStore, state::State};
 use crate::{
     clock::{Timestamp, earlier},
     error::Result,
-    id::{DeploymentId, RunId},
-    model::{PlanHash, Run, RunState},
+    id::{DeploymentId, MonitorLogId, RunId},
+    model::{MonitorLog, PlanHash, Run, RunState},
     store::{ForgetRule, Pruning, RetentionStore},
 };
 
@@ -67,6 +67,17 @@ impl State {
         }
     }
 
+    /// Lets these lines of monitors' logs go, at most `limit`.
+    fn drop_lines(&mut self, lines: Vec<MonitorLogId>, limit: u32) -> Pruning {
+        let limit = limit as usize;
+        let more = lines.len() > limit;
+        let mut dropped = 0;
+        for line in lines.into_iter().take(limit) {
+            dropped += u64::from(self.monitor_logs.remove(&line).is_some());
+        }
+        Pruning { monitor_logs: dropped, more, ..Pruning::default() }
+    }
+
     fn needs_plan(&self, hash: PlanHash) -> bool {
         self.runs.values().any(|record| record.run.plan_hash == hash) || self.releases.values().any(|release| release.plan_hash == hash)
     }
@@ -112,7 +123,18 @@ impl RetentionStore for MemoryStore {
         Ok(pruning)
     }
 
-    async fn sweep(&self, _limit: u32) -> Result<Pruning> {
-        Ok(Pruning::default())
+    async fn sweep(&self, limit: u32) -> Result<Pruning> {
+        let mut state = self.state();
+        let left = state.monitor_logs.values().filter(|line| !state.monitors.contains_key(&line.monitor_id));
+        let left = left.map(|line| line.id).collect();
+        Ok(state.drop_lines(left, limit))
+    }
+
+    async fn prune_monitor_logs(&self, deployment: DeploymentId, age: Duration, limit: u32) -> Result<Pruning> {
+        let mut state = self.state();
+        let before = earlier(self.now(), age);
+        let is_of_it = |line: &MonitorLog| state.monitors.get(&line.monitor_id).is_some_and(|one| one.deployment_id == deployment);
+        let old = state.monitor_logs.values().filter(|line| line.at <= before && is_of_it(line)).map(|line| line.id).collect();
+        Ok(state.drop_lines(old, limit))
     }
 }

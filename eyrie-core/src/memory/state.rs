@@ -12,10 +12,13 @@ use crate::{
     clock::Timestamp,
     error::{Error, ErrorKind, Result},
     id::{
-        AuditId, BranchId, ClusterId, CommandId, DatasourceId, DeployedServiceId, DeploymentId, GroupId, ImageId, ProjectId, ReleaseId, RepositoryId, RunId, ScheduleId, ScopeId, SecretId, ServiceId, TokenId, UserId, WorkerId,
+        AuditId, BranchId, ClusterId, CommandId, DatasourceId, DeployedServiceId, DeploymentId, GroupId, ImageId, MonitorId, MonitorLogId,
+        ProjectId, ReleaseId, RepositoryId, RunId, ScheduleId, ScopeId, SecretId, ServiceId, TokenId, UserId, WorkerId,
     },
     model::{
-        AuditEntry, Branch, Cluster, ClusterGrant, ClusterLink, Datasource, DeployedService, Deployment, DeploymentGroup, Image, Linked, NamespaceUid, OverrideAt, PlanHash, PrincipalRef, Project, Release, Repository, Role, RoleOverride, Run, RunEvent, RunState, Schedule, Scope, SealedSecret, SealingKey, Secret, Service, Step, StepIndex, StepState, Token, User,
+        AuditEntry, Branch, Cluster, ClusterGrant, ClusterLink, Datasource, DeployedService, Deployment, DeploymentGroup, Image, Linked,
+        Monitor, MonitorLog, NamespaceUid, OverrideAt, PlanHash, PrincipalRef, Project, Release, Repository, Role, RoleOverride, Run,
+        RunEvent, RunState, Schedule, Scope, SealedSecret, SealingKey, Secret, Service, Step, StepIndex, StepState, Token, User,
     },
     name::{Origin, StepName},
     secret::{KeyVersion, SecretRef},
@@ -74,6 +77,8 @@ pub(super) struct State {
     pub(super) repositories: BTreeMap<RepositoryId, Repository>,
     pub(super) branches: BTreeMap<BranchId, Branch>,
     pub(super) images: BTreeMap<ImageId, Image>,
+    pub(super) monitors: BTreeMap<MonitorId, Monitor>,
+    pub(super) monitor_logs: BTreeMap<MonitorLogId, MonitorLog>,
 }
 
 /// A worker's lease.

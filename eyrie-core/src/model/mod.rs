@@ -1,8 +1,8 @@
 //! The nouns: one aggregate a file. A model knows no store and does no I/O; its state changes only through its transition function.
 
 mod audit;
-mod cluster;
 mod branch;
+mod cluster;
 mod condition;
 mod datasource;
 mod deployed_service;
@@ -11,6 +11,7 @@ mod endpoint;
 mod group;
 mod image;
 mod json_bound;
+mod monitor;
 mod owner;
 mod patch;
 mod plan;
@@ -40,10 +41,10 @@ mod uid;
 mod user;
 
 pub use audit::{AuditEntry, Verdict};
+pub use branch::{Branch, BranchHead, NewBranch};
 pub use cluster::{
     Cluster, ClusterGrant, ClusterLink, ClusterMove, ClusterPatch, ClusterState, ClusterUid, Linked, NewCluster, nearest_clusters,
 };
-pub use branch::{Branch, BranchHead, NewBranch};
 pub use condition::{Condition, Done, MAX_CONDITION_BYTES, MAX_CONDITION_DEPTH, MAX_CONDITION_PARTS, OutputOf, OutputTest, ValueTest};
 pub use datasource::{
     BucketConfig, DataType, DatabaseConfig, Datasource, DatasourceConfig, DatasourcePatch, DatasourceUsage, FolderConfig, NewDatasource,
@@ -52,8 +53,12 @@ pub use deployed_service::{DeployedService, DeployedState};
 pub use deployment::{Deployment, DeploymentPatch, NewDeployment};
 pub use endpoint::Endpoint;
 pub use group::{DeploymentGroup, GroupPatch, NewGroup};
-pub use owner::Owner;
 pub use image::{Image, ImagePatch, NewImage, RecordedDigest};
+pub use monitor::{
+    HttpMethod, Monitor, MonitorCheck, MonitorLog, MonitorOutcome, MonitorPatch, MonitorResult, MonitorState, MonitorStatus,
+    MonitorThresholds, NewMonitor, ResourceKind,
+};
+pub use owner::Owner;
 pub use plan::{
     APPROVAL_ACTION, MAX_PARALLEL, MAX_PARAMETERS_BYTES, MAX_PLAN_BYTES, MAX_PLAN_STEPS, MAX_VALUE_DEPTH, PLAN_VERSION, Plan,
     PlannedRelease, PlannedStep,

@@ -29,12 +29,19 @@ pub struct RetentionPolicy {
     pub newest: u32,
     /// How long a run's events, but for the last one, and its log are kept. None: as long as the run.
     pub history: Option<Duration>,
+    /// How long results of monitors are kept. No setting: the deployment's scope says it.
+    pub monitor_logs: Duration,
 }
 
 impl Default for RetentionPolicy {
-    /// Runs for a year, the newest hundred in any case; events and logs for 90 days.
+    /// Runs for a year, the newest hundred in any case; events and logs for 90 days; results of monitors for 30.
     fn default() -> Self {
-        Self { runs: Some(Duration::from_secs(365 * DAY)), newest: 100, history: Some(Duration::from_secs(90 * DAY)) }
+        Self {
+            runs: Some(Duration::from_secs(365 * DAY)),
+            newest: 100,
+            history: Some(Duration::from_secs(90 * DAY)),
+            monitor_logs: Duration::from_secs(30 * DAY),
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::{fmt, sync::atomic::Ordering};
 use crate::{
     access::{AccessLevel, DecidedBy, Decision, Permission, Role, Standing},
     error::{Denied, Error, Result},
-    id::{DeploymentId, GroupId, ProjectId, RunId, ScheduleId, UserId},
+    id::{DeploymentId, GroupId, MonitorId, ProjectId, RunId, ScheduleId, UserId},
     model::{AccessPath, Principal, TokenBinding, TokenKind, User, Verdict},
     platform::Acting,
 };
@@ -49,6 +49,10 @@ impl Resource {
 
     pub(super) fn scheduled(id: ScheduleId, deployment: DeploymentId, project: ProjectId) -> Self {
         Self::in_deployment("schedule", id.uuid(), deployment, project)
+    }
+
+    pub(super) fn monitor(id: MonitorId, deployment: DeploymentId, project: ProjectId) -> Self {
+        Self::in_deployment("monitor", id.uuid(), deployment, project)
     }
 
     pub(super) fn run(id: RunId, deployment: DeploymentId, project: ProjectId) -> Self {
@@ -143,7 +147,7 @@ impl Acting {
     }
 
     /// Whether a token's capability covers the permission: a service token starts, reads and cancels,
-    /// says what was pushed and built, and nothing else.
+    /// says what was pushed, built and found out, and nothing else.
     pub(super) fn token_can(&self, permission: Permission) -> bool {
         match self.principal.rights() {
             Principal::Token { kind: TokenKind::Service, .. } => {
@@ -154,6 +158,7 @@ impl Acting {
                         | Permission::RunCancel
                         | Permission::BranchRecord
                         | Permission::ImageRecord
+                        | Permission::MonitorRecord
                 )
             }
             Principal::Token { kind: TokenKind::Run, .. } => permission == Permission::RunReport,

@@ -138,7 +138,15 @@ impl RunHost for PlatformHost {
 
     async fn retention(&self, deployment: &Deployment) -> Result<RetentionPolicy> {
         let acting = self.eyrie().await?.acting_as(Principal::System { cause: "retention".to_owned() });
-        Ok(RetentionPolicy::of(&acting.effective_settings(deployment).await?)?)
+        let mut policy = RetentionPolicy::of(&acting.effective_settings(deployment).await?)?;
+        let scope = match deployment.scope_id {
+            Some(scope) => Some(acting.store().scope(scope).await?),
+            None => None,
+        };
+        if let Some(seconds) = scope.and_then(|scope| scope.monitor_log_delete_after_seconds) {
+            policy.monitor_logs = Duration::from_secs(seconds);
+        }
+        Ok(policy)
     }
 
     async fn fire_schedules(&self) -> Result<usize> {

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// How often it is tried to record something that others change at the same time.
-pub(super) const ATTEMPTS: usize = 5;
+pub(super) const ATTEMPTS: usize = 10;
 
 /// A branch or image as it is now, and what became of the deployments that follow it.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -40,6 +40,6 @@ pub trait DeploymentStore {
     async fn deployments(&self, filter: DeploymentFilter, page: PageRequest) -> Result<Page<Deployment>>;
     /// Replaces the deployment if the stored version is `deployment.version`; the stored version then is one more.
     async fn update_deployment(&self, deployment: &Deployment, audit: &AuditEntry) -> Result<()>;
-    /// Deletes the deployment. `Conflict` while it has runs.
+    /// Deletes the deployment with its schedules and monitors. `Conflict` while it has runs.
     async fn delete_deployment(&self, id: DeploymentId, audit: &AuditEntry) -> Result<()>;
 }

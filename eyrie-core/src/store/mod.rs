@@ -24,6 +24,7 @@ mod fairness;
 mod group;
 mod image;
 mod log;
+mod monitor;
 mod needs;
 mod page;
 mod place;
@@ -58,6 +59,7 @@ pub use fairness::{Lane, Load, Loads, Waiting, fair_shares, limit_reached};
 pub use group::{GroupStore, ScopeStore};
 pub use image::{ImageFilter, ImageMove, ImageStore, Moved};
 pub use log::{LogBound, LogChunk, LogPiece, LogStore, MAX_LOG_CHUNK};
+pub use monitor::{MonitorFilter, MonitorLogStore, MonitorStore, NewMonitorResult};
 pub use needs::Needs;
 pub use page::{Page, PageRequest};
 pub use place::queued;
@@ -104,6 +106,8 @@ pub trait Store:
     + RepositoryStore
     + BranchStore
     + ImageStore
+    + MonitorStore
+    + MonitorLogStore
     + Debug
     + Send
     + Sync
@@ -138,6 +142,8 @@ impl<T> Store for T where
         + RepositoryStore
         + BranchStore
         + ImageStore
+        + MonitorStore
+        + MonitorLogStore
         + Debug
         + Send
         + Sync

@@ -1,4 +1,4 @@
-//! Pruning: what is no longer needed of runs that have ended goes, in pieces that hold nobody up.
+//! Pruning: what is no longer needed of runs that have ended, and of monitors, goes in pieces that hold nobody up.
 
 use std::time::Duration;
 
@@ -19,6 +19,8 @@ pub struct Pruning {
     pub steps: u64,
     /// Plans that are gone.
     pub plans: u64,
+    /// Results of monitors that are gone.
+    pub monitor_logs: u64,
     /// Whether there may be more to do at once.
     pub more: bool,
 }
@@ -30,6 +32,7 @@ impl std::ops::AddAssign for Pruning {
         self.chunks += other.chunks;
         self.steps += other.steps;
         self.plans += other.plans;
+        self.monitor_logs += other.monitor_logs;
         self.more = other.more;
     }
 }
@@ -57,6 +60,8 @@ pub trait RetentionStore {
     /// with [`sweep`](Self::sweep).
     async fn forget_runs(&self, deployment: DeploymentId, rule: ForgetRule, limit: u32) -> Result<Pruning>;
     /// Deletes what forgotten runs have left: at most `limit` of their steps, as many events, about a tenth as many chunks of
-    /// logs, and plans that no run and no release refers to.
+    /// logs, and plans that no run and no release refers to. The same of what monitors have left: at most `limit` of their results.
     async fn sweep(&self, limit: u32) -> Result<Pruning>;
+    /// Deletes at most `limit` results of the deployment's monitors that came at least `age` ago. Their state stays.
+    async fn prune_monitor_logs(&self, deployment: DeploymentId, age: Duration, limit: u32) -> Result<Pruning>;
 }

@@ -2,20 +2,23 @@
 #![allow(unreachable_pub, reason = "what SeaORM derives is public within this private module")]
 
 pub(crate) mod audit_entry;
+pub(crate) mod branch;
 pub(crate) mod cluster;
 pub(crate) mod cluster_grant;
 pub(crate) mod cluster_link;
-pub(crate) mod branch;
 pub(crate) mod column;
 pub(crate) mod datasource;
 pub(crate) mod deployed_service;
 pub(crate) mod deployment;
 pub(crate) mod deployment_group;
 pub(crate) mod deployment_override;
+pub(crate) mod forgotten_monitor;
 pub(crate) mod group_override;
 pub(crate) mod image;
 pub(crate) mod log_chunk;
 pub(crate) mod membership;
+pub(crate) mod monitor;
+pub(crate) mod monitor_log;
 pub(crate) mod namespace;
 pub(crate) mod plan;
 pub(crate) mod project;

@@ -5,7 +5,7 @@
 
 use sea_orm_migration::{
     prelude::{async_trait::async_trait, *},
-    schema::{big_integer, big_integer_null, big_pk_auto, binary, boolean, integer, text, text_null, uuid, uuid_null},
+    schema::{big_integer, big_integer_null, big_pk_auto, binary, boolean, double_null, integer, text, text_null, uuid, uuid_null},
     sea_orm::DbBackend,
 };
 
@@ -126,6 +126,12 @@ const INDEXES: &[&str] = &[
     "CREATE UNIQUE INDEX images_shared ON images (reference) WHERE project_id IS NULL",
     "CREATE INDEX images_of_owner ON images (project_id, id)",
     "CREATE INDEX images_of_repository ON images (repository_id, id)",
+    "CREATE UNIQUE INDEX monitors_slug ON monitors (deployment_id, slug)",
+    "CREATE INDEX monitors_of_deployment ON monitors (deployment_id, id)",
+    "CREATE INDEX monitors_of_project ON monitors (project_id, id)",
+    // A monitor's log as people read it, and what pruning looks for.
+    "CREATE INDEX monitor_logs_of_monitor ON monitor_logs (monitor_id, id)",
+    "CREATE INDEX monitor_logs_by_time ON monitor_logs (monitor_id, at)",
 ];
 
 /// Where several transactions write at the same time, positions do not become visible in their order. There the feed goes by the
@@ -370,6 +376,38 @@ fn resources() -> Vec<TableCreateStatement> {
         )
         .foreign_key(&mut reference("deployment_id", "deployments", ForeignKeyAction::Cascade))
         .take(),
+        table(
+            "monitors",
+            [
+                id("id"),
+                uuid("project_id"),
+                uuid("deployment_id"),
+                text("slug"),
+                text("what"),
+                big_integer("interval_seconds"),
+                double_null("warning_above"),
+                double_null("error_above"),
+                big_integer("warning_after"),
+                big_integer("error_after"),
+                boolean("enabled"),
+                text("state"),
+                big_integer("since"),
+                big_integer_null("checked_at"),
+                big_integer("bad"),
+                big_integer("very_bad"),
+                big_integer("created_at"),
+                big_integer("version"),
+            ],
+        )
+        .foreign_key(&mut reference("deployment_id", "deployments", ForeignKeyAction::Cascade))
+        .take(),
+        // Without a reference: they go in pieces, after their monitor.
+        table(
+            "monitor_logs",
+            [id("id"), uuid("monitor_id"), big_integer("at"), text("outcome"), double_null("value"), text("message"), text("state")],
+        ),
+        // Monitors that are gone, of whose logs something may be left.
+        table("forgotten_monitors", [id("monitor_id")]),
         // What settings say about the queue, under the id of whose settings they are; a cluster's limit, under its id.
         table("queue_rules", [id("id"), text_null("queue_policy"), big_integer_null("max_running")]),
         overrides("group_overrides", "group_id", "deployment_groups"),

@@ -8,6 +8,7 @@ mod misbehaviour;
 mod not_before;
 mod plans;
 mod queue;
+mod redeploys;
 mod resumption;
 mod retention;
 mod schedules;

@@ -9,6 +9,7 @@ mod explain;
 mod group;
 mod image;
 mod member;
+mod monitor;
 mod owner;
 mod project;
 mod queue;
@@ -68,6 +69,7 @@ pub(crate) fn routes() -> OpenApiRouter<Portal> {
         .merge(datasource::routes())
         .merge(repository::routes())
         .merge(image::routes())
+        .merge(monitor::routes())
         .routes(routes!(description))
 }
 

@@ -11,7 +11,7 @@ use maud::html;
 use super::{
     PageAnswer,
     layout::{badge, csrf, json, older, page, run_table},
-    queue, schedule, source,
+    monitor, queue, schedule, source,
     time::moment,
 };
 use crate::{
@@ -34,6 +34,7 @@ pub(super) async fn show(
     let deployed = visitor.acting.deployed_services(deployed, PageRequest::first(10)?).await?;
     let queue = queue::of_deployment(&visitor, id).await?;
     let key = random_text()?;
+    let monitors = monitor::section(&visitor, id).await?;
     let schedules = visitor.acting.schedules(id, PageRequest::default()).await?;
     let deployment = &view.deployment;
     let sources = source::of(&visitor, deployment).await?;
@@ -64,6 +65,7 @@ pub(super) async fn show(
             (run_table(runs.items.iter().map(|run| (run, None))))
             (older(&format!("/deployments/{id}"), runs.next))
         }
+        (monitors)
         (schedule::section(&visitor, id, &schedules.items))
         h2 { "Settings" }
         @if view.effective_settings.iter().next().is_none() { p.empty { "No settings." } }

@@ -7,6 +7,7 @@ mod deployment;
 mod description;
 mod layout;
 mod member;
+mod monitor;
 mod overview;
 mod queue;
 mod run;

@@ -106,6 +106,11 @@ async fn the_shapes_are_what_is_written() {
     site.put("PATCH", &ann, &place, &[("if-match", &deployed_version)], &subscribe).await;
     let digest = serde_json::json!({ "digest": format!("sha256:{}", "0a".repeat(32)) });
     let recorded_image = site.post(&ann, &format!("/api/v1/images/{}/digest", image["id"].as_str().unwrap()), &digest).await.json();
+    let check = serde_json::json!({ "type": "resource", "kind": "cpu" });
+    let new = serde_json::json!({ "slug": "cpu", "check": check });
+    let monitor = site.post(&ann, &format!("/api/v1/deployments/{deployment}/monitors"), &new).await.json();
+    let results = format!("/api/v1/monitors/{}/results", monitor["id"].as_str().unwrap());
+    let recorded = site.post(&ann, &results, &serde_json::json!({ "outcome": "passed" })).await.json();
     let queue = first(&format!("/api/v1/deployments/{deployment}/queue")).await;
     let secret = site.post(&ann, &format!("/api/v1/projects/{project}/secrets"), &json!({ "name": "s", "value": "hunter2" })).await.json();
     let cluster = site.post(&ann, "/api/v1/clusters", &json!({ "name": "shared" })).await.json();
@@ -138,6 +143,10 @@ async fn the_shapes_are_what_is_written() {
         ("Image", image),
         ("Redeploy", recorded_image["redeploys"][0].clone()),
         ("RecordedImage", recorded_image),
+        ("Monitor", monitor.clone()),
+        ("MonitorThresholds", monitor["thresholds"].clone()),
+        ("MonitorLog", recorded["log"].clone()),
+        ("RecordedResult", recorded),
         ("Step", run["steps"][0].clone()),
         ("Run", plain),
         ("RunView", run),

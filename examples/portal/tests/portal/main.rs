@@ -7,6 +7,7 @@ mod clusters;
 mod decisions;
 mod document;
 mod events;
+mod monitors;
 mod queue;
 mod rest;
 mod schedules;

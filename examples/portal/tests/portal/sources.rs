@@ -291,4 +291,7 @@ async fn a_new_digest_redeploys_its_subscribers() {
     let shared = made(&site, &ann, "/api/v1/images", json!({ "reference": "x:1" })).await;
     let answer = site.post(&ci, &format!("/api/v1/images/{}/digest", id(&shared)), &json!({ "digest": digest(1) })).await;
     assert_eq!(answer.problem().0, 404, "a token reaches only what it is bound to");
+    let audit = site.get(&ann, "/api/v1/audit?limit=1").await.json()["items"][0].clone();
+    assert_eq!((&audit["action"], &audit["verdict"]), (&json!("image.record"), &json!("refused")));
+    assert_eq!(audit["resource"], json!(format!("image {}", id(&shared))));
 }

@@ -9,15 +9,24 @@ use super::FaultyStore;
 use crate::{
     error::Result,
     id::{
-        BranchId, ClusterId, DatasourceId, DeployedServiceId, DeploymentId, GroupId, ImageId, ProjectId, ReleaseId, RepositoryId, RunId, ScheduleId, ScopeId, SecretId, ServiceId, TokenId, UserId, WorkerId,
+        BranchId, ClusterId, DatasourceId, DeployedServiceId, DeploymentId, GroupId, ImageId, MonitorId, ProjectId, ReleaseId,
+        RepositoryId, RunId, ScheduleId, ScopeId, SecretId, ServiceId, TokenId, UserId, WorkerId,
     },
     model::{
-        AccessPath, AuditEntry, Branch, Cluster, ClusterGrant, ClusterLink, Datasource, DeployedService, Deployment, DeploymentGroup, EventCursor, Grants, Image, Linked, Membership, OverrideAt, Owner, Plan, PlanHash, Project, Release, Repository, Role, RoleOverride, Run, RunEvent, Schedule, Scope, SealedSecret, SealingKey, Secret, Service, Step, Token, User,
+        AccessPath, AuditEntry, Branch, Cluster, ClusterGrant, ClusterLink, Datasource, DeployedService, Deployment, DeploymentGroup,
+        EventCursor, Grants, Image, Linked, Membership, Monitor, MonitorLog, OverrideAt, Owner, Plan, PlanHash, Project, Release,
+        Repository, Role, RoleOverride, Run, RunEvent, Schedule, Scope, SealedSecret, SealingKey, Secret, Service, Step, Token, User,
     },
     name::{GroupType, ServiceName, Slug, UserName},
     secret::{KeyVersion, SealedValue, SecretRef},
     store::{
-        AccessStore, AuditFilter, AuditStore, BranchMove, BranchStore, Capabilities, Claim, ClusterLinkStore, ClusterStore, Command, DatasourceStore, DeployedServiceFilter, DeploymentFilter, DeploymentStore, DueSchedules, Enqueue, Enqueued, EventStore, FeedPage, Fire, ForgetRule, GroupStore, ImageFilter, ImageMove, ImageStore, InQueue, LogBound, LogChunk, LogPiece, LogStore, MemberStore, Moved, NewUserRule, Page, PageRequest, Poll, ProjectStore, Pruning, QueueOf, QueueStore, Recorded, RecordError, ReleaseStore, RepositoryFilter, RepositoryStore, RetentionStore, RunFilter, RunReader, RunStore, ScheduleFilter, ScheduleStore, ScopeStore, SealingKeyStore, SecretStore, ServiceStore, Store, TokenStore, UserStore, WorkerLease, WorkerStore,
+        AccessStore, AuditFilter, AuditStore, BranchMove, BranchStore, Capabilities, Claim, ClusterLinkStore, ClusterStore, Command,
+        DatasourceStore, DeployedServiceFilter, DeploymentFilter, DeploymentStore, DueSchedules, Enqueue, Enqueued, EventStore, FeedPage,
+        Fire, ForgetRule, GroupStore, ImageFilter, ImageMove, ImageStore, InQueue, LogBound, LogChunk, LogPiece, LogStore, MemberStore,
+        MonitorFilter, MonitorLogStore, MonitorStore, Moved, NewMonitorResult, NewUserRule, Page, PageRequest, Poll, ProjectStore, Pruning,
+        QueueOf, QueueStore, RecordError, Recorded, ReleaseStore, RepositoryFilter, RepositoryStore, RetentionStore, RunFilter, RunReader,
+        RunStore, ScheduleFilter, ScheduleStore, ScopeStore, SealingKeyStore, SecretStore, ServiceStore, Store, TokenStore, UserStore,
+        WorkerLease, WorkerStore,
     },
 };
 
@@ -113,6 +122,7 @@ decorated! {
         writes fn trim_runs(deployment: DeploymentId, age: Duration, limit: u32) -> Pruning;
         writes fn forget_runs(deployment: DeploymentId, rule: ForgetRule, limit: u32) -> Pruning;
         writes fn sweep(limit: u32) -> Pruning;
+        writes fn prune_monitor_logs(deployment: DeploymentId, age: Duration, limit: u32) -> Pruning;
     }
     UserStore {
         writes fn create_user(user: &User, rule: NewUserRule, audit: &AuditEntry) -> ();
@@ -177,6 +187,7 @@ decorated! {
         reads fn overrides_of(project: ProjectId, user: UserId) -> Vec<RoleOverride>;
         reads fn grants_on_path(user: UserId, path: AccessPath) -> Grants;
         reads fn readable_runs(reader: RunReader, runs: &[RunId]) -> Vec<RunId>;
+    }
     RepositoryStore {
         writes fn create_repository(repository: &Repository, audit: &AuditEntry) -> ();
         reads fn repository(id: RepositoryId) -> Repository;
@@ -198,6 +209,17 @@ decorated! {
         writes fn update_image(image: &Image, audit: &AuditEntry) -> ();
         writes fn move_image(to: &ImageMove) -> Moved<Image>;
         writes fn delete_image(id: ImageId, audit: &AuditEntry) -> ();
+    }
+    MonitorStore {
+        writes fn create_monitor(monitor: &Monitor, audit: &AuditEntry) -> Monitor;
+        reads fn monitor(id: MonitorId) -> Monitor;
+        reads fn monitors(filter: MonitorFilter, page: PageRequest) -> Page<Monitor>;
+        writes fn update_monitor(monitor: &Monitor, audit: &AuditEntry) -> Monitor;
+        writes fn delete_monitor(id: MonitorId, audit: &AuditEntry) -> ();
+    }
+    MonitorLogStore {
+        writes fn record_monitor_result(result: &NewMonitorResult) -> (Monitor, MonitorLog);
+        reads fn monitor_logs(monitor: MonitorId, page: PageRequest) -> Page<MonitorLog>;
     }
 }
 

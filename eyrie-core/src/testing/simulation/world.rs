@@ -371,7 +371,7 @@ pub(super) fn runs(store: &MemoryStore) -> Result<Vec<Run>> {
 fn short(rng: &mut Rng) -> RetentionPolicy {
     let mut seconds = |most| (!rng.once_in(4)).then(|| Duration::from_secs(rng.below(most)));
     let (runs, history) = (seconds(4), seconds(3));
-    RetentionPolicy { runs, newest: *rng.pick(&[0, 0, 1, 3]).unwrap_or(&0), history }
+    RetentionPolicy { runs, newest: *rng.pick(&[0, 0, 1, 3]).unwrap_or(&0), history, ..RetentionPolicy::default() }
 }
 
 /// The settings that say so.
