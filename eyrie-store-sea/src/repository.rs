@@ -28,7 +28,7 @@ impl RepositoryStore for SeaStore {
         let (row, entry) = (Model::from(repository), audit_entry::Model::from(audit));
         self.write(Class::Request, "create repository", move |tx| async move {
             let done = Entity::insert(row.into_active_model()).exec_without_returning(&*tx).await;
-            done.map_err(|error| Failure::from(error).on_reference_missing("project"))?;
+            done.map_err(|error| Failure::from(error).on_reference_missing("project or secret"))?;
             audit::keep(&tx, entry).await?;
             tx.commit().await
         })
@@ -61,7 +61,8 @@ impl RepositoryStore for SeaStore {
                 .filter(Column::Id.eq(row.id))
                 .filter(Column::Version.eq(row.version))
                 .exec(&*tx)
-                .await?;
+                .await
+                .map_err(|error| Failure::from(error).on_reference_missing("secret"))?;
             updated::<Entity>(&tx, "repository", row.id, Column::Id, done).await?;
             audit::keep(&tx, entry).await?;
             tx.commit().await

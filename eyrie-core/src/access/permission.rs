@@ -203,7 +203,7 @@ impl Permission {
     #[must_use]
     pub const fn levels(self) -> &'static [AccessLevel] {
         match self {
-            Self::ProjectCreate | Self::UserManage | Self::KeyringManage | Self::ClusterManage => &[],
+            Self::ProjectCreate | Self::UserManage | Self::KeyringManage | Self::ClusterManage | Self::DatasourceList => &[],
             Self::ProjectRead | Self::MemberEdit | Self::AccessExplain => AccessLevel::ALL,
             Self::GroupUpdate | Self::GroupDelete | Self::ScopeCreate | Self::ScopeUpdate | Self::ScopeDelete | Self::DeploymentCreate => {
                 &[AccessLevel::Group]

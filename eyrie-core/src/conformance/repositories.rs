@@ -1,8 +1,11 @@
 //! Repositories and their branches.
 
-use super::fixtures::{
-    audit, branch, chain, claimed, commit, deployment, done, enqueue, kept_branch, kept_group, kept_project, kept_repository, place,
-    queued, refused, repository, worker,
+use super::{
+    fixtures::{
+        audit, branch, chain, claimed, commit, deployment, done, enqueue, kept_branch, kept_group, kept_project, kept_repository, place,
+        queued, refused, repository, worker,
+    },
+    secrets::kept_secret,
 };
 use crate::{
     address::GitUrl,
@@ -18,9 +21,10 @@ use crate::{
 pub async fn kept_and_found(store: &dyn Store) {
     let (first, second) = (kept_project(store, "first").await, kept_project(store, "second").await);
     let service = GroupType::new("service").unwrap();
+    let secret = kept_secret(store, first.id, "git").await;
     let full = Repository {
         group_type: Some(service.clone()),
-        credentials_secret_id: Some(SecretId::new()),
+        credentials_secret_id: Some(secret.id),
         url: GitUrl::new("git@git.example.org:team/shop.git").unwrap(),
         ..repository(Some(first.id), "shop")
     };
@@ -32,6 +36,11 @@ pub async fn kept_and_found(store: &dyn Store) {
         assert_eq!(&store.repository(one.id).await.unwrap(), one);
     }
     assert!(store.repository(RepositoryId::new()).await.unwrap_err().is_not_found());
+    let entry = audit("repository.create");
+    let without = Repository { credentials_secret_id: Some(SecretId::new()), ..repository(Some(first.id), "without") };
+    refused(store, ErrorKind::NotFound, &entry, store.create_repository(&without, &entry).await).await;
+    let entry = audit("secret.delete");
+    refused(store, ErrorKind::Conflict, &entry, store.delete_secret(secret.id, &entry).await).await;
     let of = |owner| RepositoryFilter { owner, group_type: None };
     let page = store.repositories(of(Some(first.id)), PageRequest::first(1).unwrap()).await.unwrap();
     assert_eq!((page.items, page.next), (vec![full.clone()], Some(full.id.uuid())));

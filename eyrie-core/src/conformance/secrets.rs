@@ -52,6 +52,12 @@ async fn kept(store: &dyn Store, project: Option<ProjectId>, name: &str) -> Secr
     secret
 }
 
+/// A secret in a store that has had none.
+pub async fn kept_secret(store: &dyn Store, project: ProjectId, name: &str) -> Secret {
+    kept_key(store, FIRST).await;
+    kept(store, Some(project), name).await
+}
+
 /// Gives the secret its next value.
 async fn replaced(store: &dyn Store, secret: &Secret) -> Secret {
     let next = Secret { value_version: secret.value_version + 1, ..secret.clone() };

@@ -16,6 +16,7 @@ use crate::{
 impl State {
     fn check_repository(&self, repository: &Repository, operation: &'static str) -> Result<()> {
         repository.project_id.map_or(Ok(()), |project| need(&self.projects, project, "project"))?;
+        repository.credentials_secret_id.map_or(Ok(()), |secret| need(&self.secrets, secret, "secret"))?;
         let others = self.repositories.values().filter(|other| other.id != repository.id && other.project_id == repository.project_id);
         free(others, operation, "there is a repository of that slug", |other| other.slug == repository.slug)
     }

@@ -95,7 +95,8 @@ impl SecretStore for MemoryStore {
         let in_plan = state.values_of(id).any(|value| state.plan_names(value.of));
         let holds = |credentials: Option<SecretId>| credentials == Some(id);
         let is_credentials = state.clusters.values().any(|cluster| holds(cluster.credentials_secret_id))
-            || state.datasources.values().any(|datasource| holds(datasource.credentials_secret_id));
+            || state.datasources.values().any(|datasource| holds(datasource.credentials_secret_id))
+            || state.repositories.values().any(|repository| holds(repository.credentials_secret_id));
         unused(in_plan || is_credentials || state.settings_name(id), "delete secret", "something still names the secret")?;
         state.secrets.remove(&id);
         state.secret_values.retain(|of, _| of.id != id);

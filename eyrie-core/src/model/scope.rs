@@ -1,6 +1,6 @@
 //! Scopes: the environments of a group.
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 use crate::{
     clock::Timestamp,

@@ -104,6 +104,11 @@ impl Acting {
         if Permission::ProjectRead.allows(decision.standing) { Err(denied.into()) } else { Err(Error::not_found(resource.what)) }
     }
 
+    /// Whether the principal may see the resource. Asking leaves nothing in the audit.
+    pub(super) async fn may_see(&self, resource: &Resource) -> Result<bool> {
+        Ok(Permission::ProjectRead.allows(self.standing(resource).await?))
+    }
+
     /// Lets through whoever has a permission that belongs to no project.
     pub(super) async fn require_everywhere(&self, permission: Permission, on: &str) -> Result<()> {
         let standing = match self.principal.rights() {

@@ -3,7 +3,7 @@
 use crate::{
     access::Permission,
     error::{Invalid, Result},
-    id::{ProjectId, RepositoryId, SecretId},
+    id::{ProjectId, RepositoryId},
     model::{NewRepository, Repository, RepositoryPatch},
     platform::{Acting, project::display_name},
     store::{Page, PageRequest, RepositoryFilter},
@@ -16,9 +16,7 @@ impl Acting {
     /// `AlreadyExists` when the slug is taken there; `Invalid` names the field; `NotFound` for a project that the principal may not read.
     pub async fn create_repository(&self, new: NewRepository) -> Result<Repository> {
         self.require_to_own(Permission::RepositoryCreate, &format!("repository {}", new.slug), new.project_id).await?;
-        if let Some(secret) = new.credentials_secret_id {
-            self.check_repository_credentials(secret, new.project_id).await?;
-        }
+        self.check_credentials(new.credentials_secret_id, new.project_id).await?;
         let repository = Repository {
             id: RepositoryId::new(),
             project_id: new.project_id,
@@ -60,9 +58,7 @@ impl Acting {
     /// to become of its credentials is not said.
     pub async fn update_repository(&self, id: RepositoryId, version: u64, patch: RepositoryPatch) -> Result<Repository> {
         let mut repository = self.repository_for(id, Permission::RepositoryUpdate).await?;
-        if let Some(Some(secret)) = patch.credentials_secret_id {
-            self.check_repository_credentials(secret, repository.project_id).await?;
-        }
+        self.check_credentials(patch.credentials_secret_id.flatten(), repository.project_id).await?;
         let moves = patch.url.as_ref().is_some_and(|url| url.host() != repository.url.host());
         if moves && repository.credentials_secret_id.is_some() && patch.credentials_secret_id.is_none() {
             let reason = "the address names another host, to which the credentials would be sent: name them again, or null";
@@ -101,10 +97,5 @@ impl Acting {
             Some(project) => self.require(Permission::ProjectRead, &crate::platform::Resource::project(project)).await,
             None => self.require_owned(Permission::ProjectRead, what, uuid::Uuid::nil(), None).await,
         }
-    }
-
-    /// Refuses credentials that are no secret of the repository's own project. No secrets are kept yet, so that there is none to name.
-    async fn check_repository_credentials(&self, _secret: SecretId, _project: Option<ProjectId>) -> Result<()> {
-        Err(Invalid::new("credentials_secret_id", "there is no such secret in the project").into())
     }
 }

@@ -103,6 +103,7 @@ const INDEXES: &[&str] = &[
     "CREATE UNIQUE INDEX clusters_uid ON clusters (uid)",
     "CREATE UNIQUE INDEX clusters_slug ON clusters (slug) WHERE state <> 'delete'",
     "CREATE INDEX clusters_there ON clusters (id) WHERE state <> 'delete'",
+    "CREATE INDEX repositories_credentials ON repositories (credentials_secret_id) WHERE credentials_secret_id IS NOT NULL",
     "CREATE INDEX clusters_credentials ON clusters (credentials_secret_id) WHERE credentials_secret_id IS NOT NULL",
     "CREATE INDEX cluster_grants_of_project ON cluster_grants (project_id, cluster_id)",
     "CREATE INDEX cluster_links_of_grant ON cluster_links (cluster_id, project_id)",
@@ -293,6 +294,7 @@ fn resources() -> Vec<TableCreateStatement> {
             ],
         )
         .foreign_key(&mut reference("project_id", "projects", ForeignKeyAction::Restrict))
+        .foreign_key(&mut reference("credentials_secret_id", "secrets", ForeignKeyAction::Restrict))
         .take(),
         table(
             "branches",
