@@ -1,6 +1,5 @@
 //! Taking over a run: what became of the steps that were running when their worker went away.
 
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -35,12 +34,7 @@ impl Driver {
             _ => None,
         };
         let skip = if end.is_none() { self.skips() } else { Vec::new() };
-        let now = Instant::now();
-        let start = match self.state {
-            _ if end.is_some() || cancelling || self.parked.is_some() => Vec::new(),
-            RunState::Undoing => self.board.undo_startable(&self.plan, now),
-            _ => self.board.startable(&self.plan, now),
-        };
+        let start = self.startable_with(end.as_ref());
         if settle.is_empty() && skip.is_empty() && start.is_empty() && end.is_none() {
             return Ok(Vec::new());
         }

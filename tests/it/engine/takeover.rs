@@ -1,16 +1,24 @@
 //! A worker goes away; another takes over what it held.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
+use async_trait::async_trait;
 use eyrie_core::{
-    Timestamp,
+    Eyrie, Timestamp,
     clock::{ManualClock, later},
+    engine::{Action, ActionContext, ActionError, Output, Probed, WorkerOptions},
     id::WorkerId,
     memory::MemoryStore,
-    model::{CrashPolicy, Plan, RetryPolicy, RunState, StepIndex, StepState},
+    model::{CrashPolicy, Plan, Principal, RetryPolicy, RunState, StepIndex, StepState},
     store::{Change, Command, Fence, Settle, Settlement},
 };
-use eyrie_tests::world::{Ground, Kind, World, quick, states};
+use eyrie_tests::{
+    actions::Gate,
+    world::{Ground, Kind, World, deployment, quick, states},
+};
 use serde_json::json;
 
 use super::on_every_store;
@@ -21,6 +29,7 @@ on_every_store! {
     needs_operator_parks_and_resume_goes_on;
     shutdown_hands_back_between_steps;
     shutdown_interrupts_what_does_not_end;
+    shutdown_starts_nothing_of_what_is_being_taken_over;
 }
 
 fn two(policy: CrashPolicy) -> Plan {
@@ -95,6 +104,43 @@ async fn shutdown_interrupts_what_does_not_end(kind: Kind) {
     second.gate.permits.add_permits(1);
     let view = second.end_of(run).await;
     assert_eq!((view.run.state, view.steps[0].attempt), (RunState::Succeeded, 2));
+}
+
+/// Says that nothing happened, once it is let through.
+#[derive(Debug, Clone)]
+struct SlowProbe(Gate);
+
+#[async_trait]
+impl Action for SlowProbe {
+    async fn run(&self, _cx: ActionContext) -> Result<Option<Output>, ActionError> {
+        Ok(None)
+    }
+
+    async fn probe(&self, _cx: ActionContext) -> Probed {
+        self.0.begun.fetch_add(1, Ordering::SeqCst);
+        self.0.permits.acquire().await.unwrap().forget();
+        Probed::NotHappened
+    }
+}
+
+async fn shutdown_starts_nothing_of_what_is_being_taken_over(kind: Kind) {
+    let ground = Ground::new(kind).await;
+    let probe = SlowProbe(Gate::default());
+    let idle = Eyrie::builder(Arc::clone(&ground.store)).action("slow-probe", probe.clone()).without_worker().start().await.unwrap();
+    let me = idle.acting_as(Principal::local_operator());
+    let plan = Plan::builder().step("a", "slow-probe", |s| s.on_crash(CrashPolicy::Probe)).build().unwrap();
+    let run = me.run_plan(deployment(&me, "one").await.id, plan).await.unwrap().id;
+    ground.claim_and_die(run).await;
+    let options = WorkerOptions { shutdown_grace: Duration::from_secs(10), ..quick() };
+    let world = World::with(&ground, options, |builder| builder.action("slow-probe", probe.clone())).await;
+    probe.0.wait_begun(1).await;
+    let shut_down = tokio::spawn(async move { world.eyrie.shutdown().await });
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    probe.0.permits.add_permits(1);
+    shut_down.await.unwrap();
+    let view = me.run(run).await.unwrap();
+    assert_eq!((view.run.state, view.run.worker_id, view.run.epoch), (RunState::Running, None, 2), "it was handed back");
+    assert_eq!((view.steps[0].state, view.steps[0].attempt), (StepState::Pending, 1));
 }
 
 /// The pause before an attempt goes by the store's clock, also under a worker whose own is an hour behind.
