@@ -153,7 +153,7 @@ impl Driver {
     }
 
     async fn run_to_end(&mut self, claim: &Claim) -> Result<(), Left> {
-        let refused = self.refused(&claim.run).await;
+        let refused = self.refused(claim).await;
         let begun = if claim.taken_over {
             self.parked = refused.map(|refused| format!("{refused}; resume or cancel the run"));
             self.recover(&claim.steps).await?
@@ -212,32 +212,6 @@ impl Driver {
         } else {
             self.spawn_all(begun);
         }
-        Ok(())
-    }
-
-    /// Why the run may no longer begin, or go on for whoever resumed it, if so. What has begun is not asked about again, and neither is
-    /// a cancel.
-    async fn refused(&self, run: &Run) -> Option<String> {
-        let resumption = run.begins_resumption();
-        if run.state == RunState::Cancelling || (run.epoch > 1 && resumption.is_none()) {
-            return None;
-        }
-        match self.shared.host.as_ref()?.admit(&self.info, resumption).await {
-            Ok(admitted) => admitted.err(),
-            Err(error) => Some(format!("the asker's rights could not be checked: {}", crate::error::report(&error))),
-        }
-    }
-
-    async fn refuse(&mut self, begun: Vec<(StepStart, u32)>, message: String) -> Result<(), Left> {
-        let settle = |(start, attempt): (StepStart, u32)| Settle {
-            step: start.index,
-            attempt,
-            how: Settlement::Cancelled,
-            message: "not begun".to_owned(),
-        };
-        let end = if self.is_cancelling() { End::Cancel { message: String::new() } } else { End::Fail { message } };
-        let settle = begun.into_iter().map(settle).collect();
-        self.record(Change::Advance { settle, skip: Vec::new(), start: Vec::new(), end: Some(end) }).await?;
         Ok(())
     }
 

@@ -16,6 +16,7 @@
 //! [`Action::undo`] or by another action, under the same rules as the steps themselves.
 
 mod action;
+mod admission;
 mod board;
 mod body;
 mod control;

@@ -12,7 +12,7 @@ use eyrie_core::{
     engine::{Action, ActionContext, ActionError, Output, Probed, WorkerOptions},
     id::WorkerId,
     memory::MemoryStore,
-    model::{CrashPolicy, Plan, Principal, RetryPolicy, RunState, StepIndex, StepState},
+    model::{CrashPolicy, Plan, Principal, RetryPolicy, Role, RunState, StepIndex, StepState},
     store::{Change, Command, Fence, Settle, Settlement},
 };
 use eyrie_tests::{
@@ -30,6 +30,9 @@ on_every_store! {
     shutdown_hands_back_between_steps;
     shutdown_interrupts_what_does_not_end;
     shutdown_starts_nothing_of_what_is_being_taken_over;
+    who_may_no_longer_start_is_found_out_at_a_takeover;
+    who_may_no_longer_resume_is_found_out_at_a_takeover;
+    what_was_asked_about_is_not_asked_about_at_a_takeover;
 }
 
 fn two(policy: CrashPolicy) -> Plan {
@@ -141,6 +144,57 @@ async fn shutdown_starts_nothing_of_what_is_being_taken_over(kind: Kind) {
     let view = me.run(run).await.unwrap();
     assert_eq!((view.run.state, view.run.worker_id, view.run.epoch), (RunState::Running, None, 2), "it was handed back");
     assert_eq!((view.steps[0].state, view.steps[0].attempt), (StepState::Pending, 1));
+}
+
+async fn who_may_no_longer_start_is_found_out_at_a_takeover(kind: Kind) {
+    let ground = Ground::new(kind).await;
+    let idle = World::without_worker(&ground).await;
+    let (user, dora) = idle.user("dora", Role::Developer).await;
+    let run = dora.run_plan(idle.deployment.id, two(CrashPolicy::Rerun)).await.unwrap().id;
+    ground.claim_and_die(run).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    ground.claim_and_die(run).await;
+    idle.me.remove_member(idle.deployment.project_id, user).await.unwrap();
+    let world = World::on(&ground, quick()).await;
+    let view = world.until(run, RunState::Parked).await;
+    assert_eq!((view.run.epoch, view.run.message.as_str()), (3, "dora may no longer start runs here; resume or cancel the run"));
+    assert_eq!((states(&view), view.steps[0].attempt), (vec![StepState::Pending; 2], 1));
+    world.gate.permits.add_permits(1);
+    world.me.resume_run(run, "I answer for it").await.unwrap();
+    assert_eq!(world.end_of(run).await.run.state, RunState::Succeeded);
+}
+
+async fn who_may_no_longer_resume_is_found_out_at_a_takeover(kind: Kind) {
+    let ground = Ground::new(kind).await;
+    let first = World::on(&ground, quick()).await;
+    let plan = Plan::builder().step("a", "panicking", |s| s).step("b", "echo", |s| s.needs(["a"])).build().unwrap();
+    let run = first.run(plan).await.run.id;
+    first.eyrie.shutdown().await;
+    let idle = World::without_worker(&ground).await;
+    let (user, dora) = idle.user("dora", Role::Admin).await;
+    dora.resume_run(run, "").await.unwrap();
+    ground.claim_and_die(run).await;
+    idle.me.set_member(idle.deployment.project_id, user, Role::Developer).await.unwrap();
+    let world = World::on(&ground, quick()).await;
+    let view = world.until(run, RunState::Parked).await;
+    assert_eq!((view.run.epoch, view.run.message.as_str()), (3, "dora may no longer resume runs here; resume or cancel the run"));
+    assert_eq!((states(&view), view.steps[0].attempt), (vec![StepState::Pending; 2], 1));
+}
+
+async fn what_was_asked_about_is_not_asked_about_at_a_takeover(kind: Kind) {
+    let ground = Ground::new(kind).await;
+    let idle = World::without_worker(&ground).await;
+    let (user, dora) = idle.user("dora", Role::Developer).await;
+    let run = dora.run_plan(idle.deployment.id, two(CrashPolicy::Rerun)).await.unwrap().id;
+    let fence = ground.claim_and_die(run).await;
+    let change = Change::Progress { step: StepIndex::new(0), message: "half-way".to_owned() };
+    let recorded = ground.store.record(&[Command::fenced(run, fence, change)]).await.unwrap();
+    assert!(recorded[0].is_ok(), "{recorded:?}");
+    idle.me.remove_member(idle.deployment.project_id, user).await.unwrap();
+    let world = World::on(&ground, quick()).await;
+    world.gate.permits.add_permits(1);
+    let view = world.end_of(run).await;
+    assert_eq!((view.run.state, view.run.epoch, view.steps[0].attempt), (RunState::Succeeded, 2, 2));
 }
 
 /// The pause before an attempt goes by the store's clock, also under a worker whose own is an hour behind.
