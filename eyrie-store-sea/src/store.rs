@@ -94,10 +94,11 @@ impl SeaStore {
 
     #[cfg(feature = "postgres")]
     async fn open_postgres(options: Options) -> Result<Self> {
-        let postgres::Connections { read, write, engine, place } = postgres::connect(&options).await?;
+        let connections = postgres::connect(&options).await?;
         let thread = OwnThread::start()?;
-        let announcer = Announcer::start(engine.clone(), thread.runtime());
-        let writer = PostgresWriter::new(write, engine, announcer.clone(), options.busy_timeout, thread.runtime().clone());
+        let announcer = Announcer::start(connections.engine.clone(), thread.runtime());
+        let writer = PostgresWriter::new(&connections, announcer.clone(), options.busy_timeout, thread.runtime().clone());
+        let postgres::Connections { read, place, .. } = connections;
         let shared = Shared {
             place,
             read,

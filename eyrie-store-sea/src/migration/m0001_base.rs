@@ -28,7 +28,7 @@ impl MigrationTrait for Base {
         for table in what_people_make.chain(what_comes_of_it) {
             manager.create_table(table).await?;
         }
-        let own: &[_] = if backend == DbBackend::Postgres { POSTGRES_ONLY } else { &[] };
+        let own: &[_] = if backend == DbBackend::Postgres { POSTGRES_ONLY } else { SQLITE_ONLY };
         for statement in INDEXES.iter().chain(own) {
             manager.get_connection().execute_unprepared(statement).await?;
         }
@@ -79,7 +79,6 @@ const INDEXES: &[&str] = &[
     "CREATE INDEX releases_of_plan ON releases (plan_hash)",
     "CREATE INDEX request_keys_of_run ON request_keys (run_id)",
     "CREATE INDEX queue_rules_limits ON queue_rules (id) WHERE max_running IS NOT NULL",
-    "CREATE INDEX run_steps_open_reports ON run_steps (run_id, name) WHERE parent IS NOT NULL AND state IN ('pending', 'running')",
     "CREATE UNIQUE INDEX run_events_seq ON run_events (run_id, seq)",
     "CREATE UNIQUE INDEX run_events_report ON run_events (run_id, report_id) WHERE report_id IS NOT NULL",
     "CREATE INDEX releases_of_deployment ON releases (deployment_id, id)",
@@ -140,7 +139,41 @@ const INDEXES: &[&str] = &[
 const POSTGRES_ONLY: &[&str] = &[
     "ALTER TABLE run_events ADD COLUMN xact xid8 NOT NULL DEFAULT pg_current_xact_id()",
     "CREATE INDEX run_events_feed ON run_events (xact, position)",
+    // A row that changes no column of an index stays in its page, if there is room, and no index is touched. States of steps change
+    // all the time, so they stand in none.
+    "CREATE INDEX run_steps_reports ON run_steps (run_id, name) WHERE parent IS NOT NULL",
+    "ALTER TABLE runs SET (fillfactor = 60)",
+    "ALTER TABLE run_steps SET (fillfactor = 60)",
+    HAND_ON,
+    STANDING,
 ];
+
+const SQLITE_ONLY: &[&str] =
+    &["CREATE INDEX run_steps_open_reports ON run_steps (run_id, name) WHERE parent IS NOT NULL AND state IN ('pending', 'running')"];
+
+/// The first in the queue of each deployment becomes ready, unless another of its runs has the turn. A statement sees what there was
+/// when it began; those within a function begin one behind the other, and so see what others committed before the lock was had.
+const HAND_ON: &str = "CREATE FUNCTION eyrie_hand_on(whose uuid[]) RETURNS bigint LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    handed bigint;
+BEGIN
+    PERFORM d.id FROM deployments d WHERE d.id = ANY (whose) ORDER BY d.id FOR NO KEY UPDATE;
+    UPDATE runs SET ready = TRUE FROM unnest(whose) AS v(id) CROSS JOIN LATERAL (
+        SELECT q.id FROM runs q WHERE q.deployment_id = v.id AND q.finished_at IS NULL AND q.state = 'queued' AND NOT q.deferred
+        ORDER BY q.queued_at, q.id LIMIT 1) AS n
+    WHERE runs.id = n.id AND NOT EXISTS (
+        SELECT 1 FROM runs c WHERE c.deployment_id = v.id AND c.finished_at IS NULL AND (c.state <> 'queued' OR c.ready));
+    GET DIAGNOSTICS handed = ROW_COUNT;
+    RETURN handed;
+END $$";
+
+/// Locks the deployments, and finds those of which some run has the turn, or none has, as it was seen before.
+const STANDING: &str = "CREATE FUNCTION eyrie_standing(whose uuid[], seen boolean[]) RETURNS SETOF uuid LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+    PERFORM d.id FROM deployments d WHERE d.id = ANY (whose) ORDER BY d.id FOR NO KEY UPDATE;
+    RETURN QUERY SELECT v.id FROM unnest(whose, seen) AS v(id, seen) WHERE v.seen = EXISTS (
+        SELECT 1 FROM runs c WHERE c.deployment_id = v.id AND c.finished_at IS NULL AND (c.state <> 'queued' OR c.ready));
+END $$";
 
 fn table(name: &'static str, columns: impl IntoIterator<Item = ColumnDef>) -> TableCreateStatement {
     let mut table = Table::create();

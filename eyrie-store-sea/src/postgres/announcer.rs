@@ -13,6 +13,8 @@ use tokio::{
 };
 
 const CHANNEL: &str = "eyrie_changes";
+/// There is nothing in its transaction that would have to reach the disk.
+const ANNOUNCE: &str = "SELECT pg_notify($1, $2) FROM set_config('synchronous_commit', 'off', true)";
 /// Between two announcements of one process: what is written in the meantime is announced together.
 const PAUSE: Duration = Duration::from_millis(5);
 /// Between two tries to reach the server again.
@@ -69,7 +71,7 @@ impl Drop for Inner {
 async fn announce(pool: PgPool, wrote: Arc<Notify>, me: String) {
     loop {
         wrote.notified().await;
-        let told = sqlx::query("SELECT pg_notify($1, $2)").bind(CHANNEL).bind(&me).execute(&pool).await;
+        let told = sqlx::query(ANNOUNCE).bind(CHANNEL).bind(&me).execute(&pool).await;
         if let Err(error) = told {
             // The others look for themselves every second.
             tracing::debug!(error = &error as &dyn std::error::Error, "a write could not be announced");

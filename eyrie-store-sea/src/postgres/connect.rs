@@ -6,7 +6,8 @@ use eyrie_core::{Error, ErrorKind, Invalid, Result};
 use sea_orm::{
     DatabaseConnection, SqlxPostgresConnector,
     sqlx::{
-        self, Executor, PgPool,
+        self, Connection, Executor, PgConnection, PgPool,
+        pool::PoolConnectionMetadata,
         postgres::{PgConnectOptions, PgPoolOptions},
     },
 };
@@ -32,8 +33,10 @@ pub(crate) struct Connections {
     pub(crate) read: DatabaseConnection,
     /// For what people write, on the store's own runtime: whoever blocks a runtime must not keep rows locked.
     pub(crate) write: PgPool,
-    /// For what the engine reads and writes, on the store's own runtime.
+    /// For what the engine writes, on the store's own runtime.
     pub(crate) engine: PgPool,
+    /// For rows that are read, on the store's own runtime: what is written must not wait for many who read.
+    pub(crate) rows: PgPool,
     /// The server and database, for people.
     pub(crate) place: String,
 }
@@ -66,8 +69,8 @@ pub(crate) async fn connect(options: &Options) -> Result<Connections> {
     let read = SqlxPostgresConnector::from_sqlx_postgres_pool(readers.clone());
     migrate(&readers, &read, &place).await?;
     let write = pool(4).test_before_acquire(true).connect_lazy_with(asked.clone());
-    // A recorder, a claim, a heartbeat, a log that is written, two who read, one who listens. Not tested before use: a broken one
-    // is noticed when its transaction begins, and another one is taken.
+    // A recorder, a claim, a heartbeat, a log that is written, one who announces, one who listens. Not tested before each use: a
+    // broken one is noticed when its transaction begins, and another one is taken.
     // Its statements look up rows by their keys and nothing else: they are planned once, and that way, whatever the statistics.
     let asked = asked.options([
         ("plan_cache_mode", "force_generic_plan"),
@@ -76,8 +79,22 @@ pub(crate) async fn connect(options: &Options) -> Result<Connections> {
         ("enable_mergejoin", "off"),
         ("jit", "off"),
     ]);
-    let engine = pool(7).test_before_acquire(false).connect_lazy_with(asked);
-    Ok(Connections { read, write, engine, place })
+    let pool = |most| pool(most).test_before_acquire(false).before_acquire(|connection, about| Box::pin(looked_at(connection, about)));
+    let engine = pool(6).connect_lazy_with(asked.clone());
+    let rows = pool(3).connect_lazy_with(asked);
+    Ok(Connections { read, write, engine, rows, place })
+}
+
+/// How long a connection may lie idle before it is tested again.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// Tests a connection that was not used for a while: of one that breaks under a statement that is a transaction of its own, nobody
+/// knows how that ended.
+async fn looked_at(connection: &mut PgConnection, about: PoolConnectionMetadata) -> Result<bool, sqlx::Error> {
+    if about.idle_for >= IDLE {
+        connection.ping().await?;
+    }
+    Ok(true)
 }
 
 /// What is wrong with the server or the address, with what to do.

@@ -17,7 +17,7 @@ use tokio::runtime::Handle;
 use crate::{
     error::Failure,
     postgres::{
-        Announcer, PgTx,
+        Announcer, Connections, PgTx,
         clock::ServerClock,
         rows::{Texts, all_or_none, rows_of_pool},
     },
@@ -33,6 +33,7 @@ const ATTEMPTS: u32 = 8;
 pub(crate) struct PostgresWriter {
     write: PgPool,
     engine: PgPool,
+    rows: PgPool,
     announcer: Announcer,
     patience: Duration,
     own: Handle,
@@ -52,14 +53,16 @@ pub(crate) struct Ending {
 impl PostgresWriter {
     /// A writer that asks for up to `patience` how a commit without an answer ended; `own` is the store's own runtime, on which
     /// alone these connections are used.
-    pub(crate) fn new(write: PgPool, engine: PgPool, announcer: Announcer, patience: Duration, own: Handle) -> Self {
-        Self { write, engine, announcer, patience, own, texts: Arc::default(), clock: Arc::default() }
+    pub(crate) fn new(connections: &Connections, announcer: Announcer, patience: Duration, own: Handle) -> Self {
+        let Connections { write, engine, rows, .. } = connections;
+        let (write, engine, rows) = (write.clone(), engine.clone(), rows.clone());
+        Self { write, engine, rows, announcer, patience, own, texts: Arc::default(), clock: Arc::default() }
     }
 
     /// Reads what the statement finds for all rows.
     pub(crate) async fn read<M: FromRow>(&self, statement: &'static RowStatement, rows: Rows) -> Result<Vec<M>, Failure> {
         let writer = self.clone();
-        let read = async move { passing_over_broken(&writer.engine, || rows_of_pool(&writer.engine, statement, &rows)).await };
+        let read = async move { passing_over_broken(&writer.rows, || rows_of_pool(&writer.rows, statement, &rows)).await };
         self.to_its_end(read).await
     }
 
@@ -142,6 +145,7 @@ impl PostgresWriter {
     /// Closes the connections, once their transactions have ended.
     pub(crate) async fn close(&self) {
         self.announcer.close();
+        self.rows.close().await;
         self.engine.close().await;
         self.write.close().await;
     }

@@ -34,6 +34,9 @@ pub(crate) struct RowStatement {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Locks {
     None,
+    /// None, but a server finds what there is for all rows at once.
+    #[cfg(feature = "postgres")]
+    NoneAtOnce,
     /// Waits for rows that others hold.
     Update,
     /// Passes over rows that others hold.
@@ -47,6 +50,7 @@ enum Form {
     Select { what: &'static [&'static str], table: &'static str, also: &'static str },
     Query { what: &'static [&'static str], from: &'static str },
     Written { text: &'static str },
+    Call { text: &'static str, many: &'static str },
 }
 
 impl RowStatement {
@@ -70,6 +74,13 @@ impl RowStatement {
     /// The same, keeping what it reads from others, without what others keep.
     pub(crate) const fn taking(mut self) -> Self {
         self.locks = Locks::UpdateSkipLocked;
+        self
+    }
+
+    /// The same [`query`](Self::query) for all rows at once, without keeping anything from others.
+    #[cfg(feature = "postgres")]
+    pub(crate) const fn at_once(mut self) -> Self {
+        self.locks = Locks::NoneAtOnce;
         self
     }
 
@@ -99,6 +110,12 @@ impl RowStatement {
         Self::new(columns, Form::Written { text })
     }
 
+    /// A statement written by hand for each database: for SQLite as [`written`](Self::written), for a server as a query that takes all
+    /// rows at once, with the columns as the arrays `$1`, `$2` and so on, and locks and looks anew on its own.
+    pub(crate) const fn call(columns: Columns, text: &'static str, many: &'static str) -> Self {
+        Self::new(columns, Form::Call { text, many })
+    }
+
     /// How many columns a row has.
     pub(crate) fn width(&self) -> usize {
         self.columns.len()
@@ -122,13 +139,17 @@ impl RowStatement {
                 format!("SELECT {} FROM {table} WHERE {keys} {also}", what.join(", "))
             }
             Form::Query { what, from } => format!("SELECT {} FROM {from}", what.join(", ")),
-            Form::Written { text } => text.to_owned(),
+            Form::Written { text } | Form::Call { text, .. } => text.to_owned(),
         })
     }
 }
 
 #[cfg(feature = "postgres")]
 impl RowStatement {
+    fn is_call(&self) -> bool {
+        matches!(self.form, Form::Call { .. })
+    }
+
     /// The kinds of its columns.
     pub(crate) fn kinds(&self) -> impl Iterator<Item = Kind> {
         self.columns.iter().map(|(_, kind)| *kind)
@@ -151,19 +172,22 @@ impl RowStatement {
     }
 
     /// The same as a transaction of its own: all of it fails, with a division by zero, unless each of the first `checked`
-    /// statements touches as many rows as its parameter says; these stand behind all others.
+    /// statements touches, or finds, as many rows as its parameter says; these stand behind all others. What is called behind them
+    /// is called when they have been carried out.
     pub(crate) fn together_or_none(statements: &[&'static Self], checked: usize) -> String {
         let width: usize = statements.iter().map(|statement| statement.width()).sum();
         let checks = list(0..checked, |place| format!("(SELECT count(*) FROM s{place}) = ${}::int8", width + place + 1), " AND ");
+        let calls = statements.iter().enumerate().skip(checked).filter(|(_, statement)| statement.is_call());
+        let done = list(calls, |(place, _)| format!(" + (SELECT count(*) FROM s{place})"), "");
         // What is divided by must not be known before the statements were carried out.
-        format!("{} SELECT CASE WHEN {checks} THEN 1 ELSE 1 / (SELECT 0 * count(*) FROM s0) END", parts(statements))
+        format!("{} SELECT CASE WHEN {checks} THEN 1{done} ELSE 1 / (SELECT 0 * count(*) FROM s0) END", parts(statements))
     }
 
     /// The text for PostgreSQL.
     pub(crate) fn many_rows(&self) -> &str {
         self.many.get_or_init(|| {
             let locks = match self.locks {
-                Locks::None => "",
+                Locks::None | Locks::NoneAtOnce => "",
                 Locks::Update => " FOR NO KEY UPDATE",
                 Locks::UpdateSkipLocked => " FOR NO KEY UPDATE SKIP LOCKED",
             };
@@ -196,6 +220,7 @@ impl RowStatement {
                     format!("SELECT {what} FROM {rows} CROSS JOIN LATERAL (SELECT {what} FROM {from}{locks}) AS found")
                 }
                 Form::Written { text } => dollars(text),
+                Form::Call { many, .. } => many.to_owned(),
             }
         })
     }
@@ -219,7 +244,8 @@ impl Kind {
 fn parts(statements: &[&'static RowStatement]) -> String {
     let mut before = 0;
     let part = |(place, statement): (usize, &&RowStatement)| {
-        let text = format!("s{place} AS ({} RETURNING 1)", shifted(statement.many_rows(), before));
+        let returning = if statement.is_call() { "" } else { " RETURNING 1" };
+        let text = format!("s{place} AS ({}{returning})", shifted(statement.many_rows(), before));
         before += statement.width();
         text
     };
@@ -276,6 +302,16 @@ mod tests {
                 "WITH s0 AS (UPDATE t SET n = v.c2 FROM unnest($1::uuid[], $2::int8[]) AS v(c1, c2) WHERE t.id = v.c1 RETURNING 1), \
                 s1 AS (UPDATE t SET n = v.c2 FROM unnest($3::uuid[], $4::int8[]) AS v(c1, c2) WHERE t.id = v.c1 RETURNING 1) \
                 SELECT (SELECT count(*) FROM s0), (SELECT count(*) FROM s1)"
+            );
+            static CALL: RowStatement = RowStatement::call(&[ID], "", "SELECT f($1::uuid[])");
+            let called = RowStatement::together_or_none(&[&CALL, &UPDATE, &CALL], 2);
+            assert_eq!(
+                called,
+                "WITH s0 AS (SELECT f($1::uuid[])), \
+                s1 AS (UPDATE t SET n = v.c2 FROM unnest($2::uuid[], $3::int8[]) AS v(c1, c2) WHERE t.id = v.c1 RETURNING 1), \
+                s2 AS (SELECT f($4::uuid[])) \
+                SELECT CASE WHEN (SELECT count(*) FROM s0) = $5::int8 AND (SELECT count(*) FROM s1) = $6::int8 \
+                THEN 1 + (SELECT count(*) FROM s2) ELSE 1 / (SELECT 0 * count(*) FROM s0) END"
             );
             let rows = "unnest($1::uuid[]) AS v(c1)";
             assert_eq!(select.many_rows(), format!("SELECT a, b IS NULL FROM {rows} JOIN t ON true WHERE t.id = v.c1 AND n > 1"));

@@ -14,6 +14,8 @@ use eyrie_core::{
 
 use sea_orm::prelude::Uuid as Id;
 
+#[cfg(feature = "postgres")]
+use crate::run::journey::claim_in_one_journey;
 use crate::{
     entity::{column::micros, run, run_step},
     error::Failure,
@@ -34,12 +36,12 @@ use crate::{
 };
 
 const LEASE: i64 = 1;
-const DEFERRED: i64 = 2;
-const HOLDER: i64 = 3;
+pub(super) const DEFERRED: i64 = 2;
+pub(super) const HOLDER: i64 = 3;
 
 /// What a claim must know first, in one journey. One line per thing: until when the worker's lease lasts; the earliest time that a
 /// run waits for; who holds runs, and until when that one's lease lasts.
-static OUTLOOK: RowStatement = RowStatement::written(
+pub(super) static OUTLOOK: RowStatement = RowStatement::written(
     &[("worker_id", Uuid)],
     concat!(
         "SELECT CAST(1 AS int8) AS what, CAST(NULL AS uuid) AS id, lease_until AS time FROM workers WHERE id = ?1 \
@@ -57,7 +59,7 @@ static LEFT: RowStatement = RowStatement::query(
 .taking();
 static HELD_BY: RowStatement =
     RowStatement::select(run::Model::COLUMNS, "runs", &[("worker_id", Uuid)], "AND state IN ('running', 'cancelling', 'undoing')").taking();
-static STEPS: RowStatement = RowStatement::select(
+pub(super) static STEPS: RowStatement = RowStatement::select(
     run_step::Model::COLUMNS,
     "run_steps",
     &[("run_id", Uuid)],
@@ -65,10 +67,10 @@ static STEPS: RowStatement = RowStatement::select(
 );
 
 #[derive(Debug)]
-struct Line {
-    what: i64,
-    id: Option<Id>,
-    time: Option<i64>,
+pub(super) struct Line {
+    pub(super) what: i64,
+    pub(super) id: Option<Id>,
+    pub(super) time: Option<i64>,
 }
 
 from_row!(Line { what, id, time });
@@ -77,6 +79,12 @@ from_row!(Line { what, id, time });
 pub(super) async fn claim(store: &SeaStore, worker: WorkerId, limit: u32) -> Result<Vec<Claim>> {
     if limit == 0 {
         return Ok(Vec::new());
+    }
+    #[cfg(feature = "postgres")]
+    if let Some(claimed) = claim_in_one_journey(store, worker, limit).await {
+        let claims = claimed.map_err(|failure| failure.into_error("claim"))?;
+        store.held().claimed(&claims);
+        return Ok(claims);
     }
     let locks = Arc::clone(store.locks());
     let claims = store.rows(Class::Engine, "claim", move |tx| give(tx, Arc::clone(&locks), worker, limit)).await?;
@@ -145,25 +153,41 @@ async fn take(tx: &mut RowTx, rows: Vec<run::Model>, worker: WorkerId, at: Times
     if rows.is_empty() {
         return Ok(Vec::new());
     }
-    let mut steps: HashMap<_, Vec<run_step::Model>> = HashMap::new();
-    for step in tx.read::<run_step::Model>(&STEPS, rows.iter().map(|row| [row.id.into()]).collect()).await? {
-        steps.entry(step.run_id).or_default().push(step);
-    }
-    let (mut seen, mut writes, mut claims) = (Seen::default(), RunWrites::default(), Vec::with_capacity(rows.len()));
-    for row in rows {
-        let id = RunId::from_uuid(row.id);
-        let of_run = steps.remove(&row.id).unwrap_or_default();
-        match take_one(row, of_run, worker, at, &mut seen, &mut writes) {
-            Ok(claim) => claims.push(claim),
-            // One bad run must not keep a worker from all others.
-            Err(failure) => {
-                let error = failure.into_error("claim");
-                tracing::error!(run = %id, error = &error as &dyn std::error::Error, "the run cannot be claimed");
-            }
-        }
-    }
+    let steps = tx.read(&STEPS, rows.iter().map(|row| [row.id.into()]).collect()).await?;
+    let Taken { seen, writes, claims } = Taken::of(rows, steps, worker, at);
     write(tx, &seen, &writes, at).await?;
     Ok(claims)
+}
+
+/// Runs that become a worker's.
+pub(super) struct Taken {
+    pub(super) seen: Seen,
+    pub(super) writes: RunWrites,
+    pub(super) claims: Vec<Claim>,
+}
+
+impl Taken {
+    /// Of these runs, with their steps.
+    pub(super) fn of(rows: Vec<run::Model>, all_steps: Vec<run_step::Model>, worker: WorkerId, at: Timestamp) -> Self {
+        let mut steps: HashMap<_, Vec<run_step::Model>> = HashMap::new();
+        for step in all_steps {
+            steps.entry(step.run_id).or_default().push(step);
+        }
+        let (mut seen, mut writes, mut claims) = (Seen::default(), RunWrites::default(), Vec::with_capacity(rows.len()));
+        for row in rows {
+            let id = RunId::from_uuid(row.id);
+            let of_run = steps.remove(&row.id).unwrap_or_default();
+            match take_one(row, of_run, worker, at, &mut seen, &mut writes) {
+                Ok(claim) => claims.push(claim),
+                // One bad run must not keep a worker from all others.
+                Err(failure) => {
+                    let error = failure.into_error("claim");
+                    tracing::error!(run = %id, error = &error as &dyn std::error::Error, "the run cannot be claimed");
+                }
+            }
+        }
+        Self { seen, writes, claims }
+    }
 }
 
 fn take_one(

@@ -13,7 +13,7 @@ use crate::{
         Kind::{Bool, Int, Uuid},
         RowStatement, RowTx, Rows, from_row,
     },
-    run::write::hand_turns_on,
+    run::turns::hand_turns_on,
 };
 
 /// The most runs that one transaction lets in.

@@ -13,6 +13,8 @@ use eyrie_core::{
 };
 use sea_orm::prelude::Uuid as Id;
 
+#[cfg(feature = "postgres")]
+use crate::run::journey::queue_in_one_journey;
 use crate::{
     audit,
     entity::{
@@ -28,7 +30,8 @@ use crate::{
     run::{
         held::Guess,
         record::carry_out,
-        write::{INSERT_EVENTS, INSERT_STEPS, event_row, lock_deployments, new_step_row},
+        turns::lock_deployments,
+        write::{INSERT_EVENTS, INSERT_STEPS, event_row, new_step_row},
     },
     store::SeaStore,
     writer::Class,
@@ -38,7 +41,7 @@ static KEYS: RowStatement = RowStatement::select(request_key::Model::COLUMNS, "r
 static KEEP_KEYS: RowStatement =
     RowStatement::insert("request_keys", &[("request_key", Text), ("content", Bytes), ("run_id", Uuid), ("created_at", Int)], "");
 static RUNS: RowStatement = RowStatement::select(run::Model::COLUMNS, "runs", &[("id", Uuid)], "");
-static DEPLOYMENTS: RowStatement = RowStatement::select(Place::COLUMNS, "deployments", &[("id", Uuid)], "");
+pub(super) static DEPLOYMENTS: RowStatement = RowStatement::select(Place::COLUMNS, "deployments", &[("id", Uuid)], "");
 static KEEP_PLANS: RowStatement = RowStatement::insert("plans", &[("hash", Bytes), ("json", Text)], "ON CONFLICT (hash) DO NOTHING");
 static KEEP_PLAN_SECRETS: RowStatement =
     RowStatement::insert("plan_secrets", &[("plan_hash", Bytes), ("secret_id", Uuid), ("version", Int)], "ON CONFLICT DO NOTHING");
@@ -91,12 +94,12 @@ from_row!(TakenId { id });
 
 /// A deployment, as far as queueing needs to know it. The policy is that of the nearest level that says one.
 #[derive(Debug)]
-struct Place {
-    id: Id,
+pub(super) struct Place {
+    pub(super) id: Id,
     group_id: Id,
     cluster_id: Option<Id>,
     queue_policy: Option<String>,
-    has_current: bool,
+    pub(super) has_current: bool,
 }
 
 from_row!(Place {
@@ -120,12 +123,16 @@ impl Place {
 }
 
 /// What is known about keys: what the request said, and the run that it made.
-type Keys = HashMap<String, ([u8; 32], Run)>;
+pub(super) type Keys = HashMap<String, ([u8; 32], Run)>;
 
 /// Queues the runs, all in one transaction.
 pub(super) async fn enqueue(store: &SeaStore, runs: &[Enqueue]) -> Result<Vec<Result<Enqueued>>> {
     if runs.is_empty() {
         return Ok(Vec::new());
+    }
+    #[cfg(feature = "postgres")]
+    if let Some(queued) = queue_in_one_journey(store, runs).await {
+        return queued.map_err(|failure| failure.into_error("enqueue"));
     }
     let runs: Arc<[Enqueue]> = runs.into();
     store.rows(Class::Engine, "enqueue", move |tx| queue(tx, Arc::clone(&runs))).await
@@ -144,25 +151,10 @@ pub(crate) async fn queue_in(tx: &mut RowTx, runs: &[Enqueue]) -> Result<Vec<Res
     let at = tx.now();
     let deployments: BTreeSet<_> = runs.iter().map(|request| request.run.deployment_id).collect();
     lock_deployments(tx, deployments).await?;
-    let mut keys = known_keys(tx, runs).await?;
-    let mut places = places(tx, runs).await?;
-    let mut ids = taken_ids(tx, runs).await?;
-    let mut answers = Vec::with_capacity(runs.len());
-    let mut new = Vec::new();
-    let mut newest = Newest::default();
-    for request in runs.iter() {
-        let answer = queue_one(request, at, &mut keys, &mut places, &mut ids);
-        if let Ok(Enqueued { run, is_new: true, .. }) = &answer
-            && let Some(place) = places.get(&run.deployment_id.uuid())
-        {
-            new.push((request, run.clone(), (place.group_id, place.cluster_id)));
-            newest.take_for(run, &request.supersedes);
-            if place.policy(request.default_policy)? == QueuePolicy::CoalesceLatest {
-                newest.take(run);
-            }
-        }
-        answers.push(answer.map_err(|failure| failure.into_error("enqueue")));
-    }
+    let keys = known_keys(tx, runs).await?;
+    let places = tx.read(&DEPLOYMENTS, places_asked(runs)).await?;
+    let ids = taken_ids(tx, runs).await?;
+    let Queueing { mut answers, new, newest } = Queueing::of(runs, at, keys, places, ids)?;
     if !new.is_empty() {
         keep(tx, &new, at).await?;
         if !newest.is_empty() {
@@ -170,6 +162,42 @@ pub(crate) async fn queue_in(tx: &mut RowTx, runs: &[Enqueue]) -> Result<Vec<Res
         }
     }
     Ok(answers)
+}
+
+/// What becomes of requests to queue runs.
+pub(super) struct Queueing<'a> {
+    pub(super) answers: Vec<Result<Enqueued>>,
+    pub(super) new: Vec<New<'a>>,
+    /// Of the deployments whose newest runs take the place of others.
+    pub(super) newest: Newest,
+}
+
+impl<'a> Queueing<'a> {
+    /// By what is known of the keys, the deployments and the ids that were asked for.
+    pub(super) fn of(
+        runs: &'a [Enqueue],
+        at: Timestamp,
+        mut keys: Keys,
+        places: Vec<Place>,
+        mut ids: HashSet<Id>,
+    ) -> Result<Self, Failure> {
+        let mut places: HashMap<_, _> = places.into_iter().map(|place| (place.id, place)).collect();
+        let (mut answers, mut new, mut newest) = (Vec::with_capacity(runs.len()), Vec::new(), Newest::default());
+        for request in runs {
+            let answer = queue_one(request, at, &mut keys, &mut places, &mut ids);
+            if let Ok(Enqueued { run, is_new: true, .. }) = &answer
+                && let Some(place) = places.get(&run.deployment_id.uuid())
+            {
+                new.push((request, run.clone(), (place.group_id, place.cluster_id)));
+                newest.take_for(run, &request.supersedes);
+                if place.policy(request.default_policy)? == QueuePolicy::CoalesceLatest {
+                    newest.take(run);
+                }
+            }
+            answers.push(answer.map_err(|failure| failure.into_error("enqueue")));
+        }
+        Ok(Self { answers, new, newest })
+    }
 }
 
 fn queue_one(
@@ -218,12 +246,10 @@ async fn known_keys(tx: &mut RowTx, requests: &[Enqueue]) -> Result<Keys, Failur
     Ok(keys)
 }
 
-/// The deployments that exist.
-async fn places(tx: &mut RowTx, requests: &[Enqueue]) -> Result<HashMap<Id, Place>, Failure> {
+/// The deployments that are asked for, each once.
+pub(super) fn places_asked(requests: &[Enqueue]) -> Rows {
     let asked: HashSet<DeploymentId> = requests.iter().map(|request| request.run.deployment_id).collect();
-    let rows = asked.into_iter().map(|deployment| [Cell::from(deployment.uuid())]).collect();
-    let found: Vec<Place> = tx.read(&DEPLOYMENTS, rows).await?;
-    Ok(found.into_iter().map(|place| (place.id, place)).collect())
+    asked.into_iter().map(|deployment| [Cell::from(deployment.uuid())]).collect()
 }
 
 /// The ids that other runs have already.
@@ -234,9 +260,15 @@ async fn taken_ids(tx: &mut RowTx, requests: &[Enqueue]) -> Result<HashSet<Id>, 
 }
 
 /// A request with the run that it makes, and the group and cluster that the run counts against.
-type New<'a> = (&'a Enqueue, Run, (Id, Option<Id>));
+pub(super) type New<'a> = (&'a Enqueue, Run, (Id, Option<Id>));
 
 async fn keep(tx: &mut RowTx, new: &[New<'_>], at: Timestamp) -> Result<(), Failure> {
+    tx.execute_together(kept(new, at)).await?;
+    Ok(())
+}
+
+/// What is kept of new runs.
+pub(super) fn kept(new: &[New<'_>], at: Timestamp) -> [(&'static RowStatement, Rows); 7] {
     let plans: HashMap<_, _> = new.iter().map(|(request, run, _)| (run.plan_hash, request.plan_json.as_str())).collect();
     let plans: Rows = plans.into_iter().map(|(hash, json)| [hash.as_bytes().to_vec().into(), json.into()]).collect();
     let named = new.iter().flat_map(|(request, run, _)| request.secrets.iter().map(move |of| (run.plan_hash, *of)));
@@ -251,7 +283,7 @@ async fn keep(tx: &mut RowTx, new: &[New<'_>], at: Timestamp) -> Result<(), Fail
         .map(|(key, run)| [key.key.as_str().into(), key.content.to_vec().into(), run.id.uuid().into(), micros(at).into()])
         .collect();
     let audit = audit::rows(new.iter().map(|(request, ..)| &request.audit));
-    let together = [
+    [
         (&KEEP_PLANS, plans),
         (&KEEP_PLAN_SECRETS, named),
         (&KEEP_RUNS, runs),
@@ -259,9 +291,7 @@ async fn keep(tx: &mut RowTx, new: &[New<'_>], at: Timestamp) -> Result<(), Fail
         (&INSERT_EVENTS, events),
         (&KEEP_KEYS, keys),
         (&audit::KEEP, audit),
-    ];
-    tx.execute_together(together).await?;
-    Ok(())
+    ]
 }
 
 /// Ends those whose place the newest take. The answers say how their runs are afterwards.

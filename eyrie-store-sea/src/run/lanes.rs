@@ -103,7 +103,7 @@ pub(super) use {heads, held, holders, some_may_begin};
 
 /// Each lane with how many of its runs could begin, how much is under way of what it counts against, and how much may be. (The
 /// order keeps a server from counting by reading the whole table.)
-static LANES: RowStatement = RowStatement::written(
+pub(super) static LANES: RowStatement = RowStatement::written(
     &[("most", Int)],
     concat!(
         heads!(),
@@ -126,12 +126,18 @@ static LANES: RowStatement = RowStatement::written(
 );
 /// Whoever claims what counts against these limits does so alone: two workers must not exceed one together.
 static LOCK_LIMITS: RowStatement = RowStatement::select(&["id"], "queue_rules", &[("id", Uuid)], "").locking();
-static READY: RowStatement = RowStatement::query(
-    run::Model::COLUMNS,
-    &[("project_id", Uuid), ("group_id", Uuid), ("cluster_id", Uuid), ("most", Int)],
-    "runs WHERE ready AND project_id = ?1 AND group_id = ?2 AND cluster_id = ?3 ORDER BY queued_at, id LIMIT ?4",
-)
-.taking();
+static READY: RowStatement = ready().taking();
+/// The same without keeping them from others.
+#[cfg(feature = "postgres")]
+pub(super) static CANDIDATES: RowStatement = ready().at_once();
+
+const fn ready() -> RowStatement {
+    RowStatement::query(
+        run::Model::COLUMNS,
+        &[("project_id", Uuid), ("group_id", Uuid), ("cluster_id", Uuid), ("most", Int)],
+        "runs WHERE ready AND project_id = ?1 AND group_id = ?2 AND cluster_id = ?3 ORDER BY queued_at, id LIMIT ?4",
+    )
+}
 
 /// What a run counts against, how much of that is under way, and how much may be.
 #[derive(Debug)]
@@ -185,7 +191,7 @@ impl LoadRow {
 
 /// The oldest run of a lane, and how many could begin.
 #[derive(Debug)]
-struct LaneRow {
+pub(super) struct LaneRow {
     queued_at: i64,
     ready: i64,
     oldest: LoadRow,
@@ -211,23 +217,33 @@ pub(super) async fn next_in_turn(tx: &mut RowTx, room: u32) -> Result<Vec<run::M
         waiting.retain(|waiting| limits_of([&waiting.lane].into_iter(), &loads).is_subset(&met));
         shares = fair_shares(&waiting, &loads, room);
     }
-    let cluster = |lane: &Lane| lane.cluster.map(ClusterId::uuid).unwrap_or_default();
-    let share = |(lane, share): &(Lane, u32)| {
-        [lane.project.uuid().into(), lane.group.uuid().into(), cluster(lane).into(), i64::from(*share).into()]
-    };
-    let mut rows: Vec<run::Model> = tx.read(&READY, shares.iter().map(share).collect()).await?;
+    let mut rows: Vec<run::Model> = tx.read(&READY, share_rows(&shares)).await?;
     rows.sort_by_key(|row| (row.queued_at, row.id));
     Ok(rows)
 }
 
+/// A row for each share of a lane.
+pub(super) fn share_rows(shares: &[(Lane, u32)]) -> Rows {
+    let cluster = |lane: &Lane| lane.cluster.map(ClusterId::uuid).unwrap_or_default();
+    let row = |(lane, share): &(Lane, u32)| {
+        [lane.project.uuid().into(), lane.group.uuid().into(), cluster(lane).into(), i64::from(*share).into()]
+    };
+    shares.iter().map(row).collect()
+}
+
 /// What there is a limit for among what these lanes count against.
-fn limits_of<'a>(lanes: impl Iterator<Item = &'a Lane>, loads: &Loads) -> BTreeSet<Limited> {
+pub(super) fn limits_of<'a>(lanes: impl Iterator<Item = &'a Lane>, loads: &Loads) -> BTreeSet<Limited> {
     lanes.flat_map(Lane::limited).filter(|of| loads.get(of).is_some_and(|load| load.most.is_some())).collect()
 }
 
 async fn lanes(tx: &mut RowTx, room: u32) -> Result<(Vec<Waiting>, Loads), Failure> {
+    lanes_of(tx.read(&LANES, Rows::from_iter([[i64::from(room).into()]])).await?)
+}
+
+/// What waits, and what is under way.
+pub(super) fn lanes_of(rows: Vec<LaneRow>) -> Result<(Vec<Waiting>, Loads), Failure> {
     let (mut waiting, mut loads) = (Vec::new(), Loads::new());
-    for row in tx.read::<LaneRow>(&LANES, Rows::from_iter([[i64::from(room).into()]])).await? {
+    for row in rows {
         row.oldest.add_to(&mut loads)?;
         waiting.push(Waiting { lane: row.oldest.lane(), ready: counted_small(row.ready)?, since: time(row.queued_at) });
     }

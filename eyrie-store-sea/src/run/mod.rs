@@ -2,6 +2,7 @@
 
 mod claim;
 mod due;
+mod ends;
 mod enqueue;
 mod held;
 #[cfg(feature = "postgres")]
@@ -12,11 +13,12 @@ mod poll;
 mod positions;
 mod record;
 mod resumption;
+mod turns;
 mod write;
 
 pub(crate) use enqueue::queue_in;
 pub(crate) use held::HeldRuns;
-pub(crate) use write::lock_deployments;
+pub(crate) use turns::lock_deployments;
 
 use async_trait::async_trait;
 use eyrie_core::{

@@ -1,29 +1,31 @@
 //! Writing what became of a batch, in a few statements whatever its size.
 
-use std::collections::{BTreeSet, HashMap};
-
 use eyrie_core::{
     Timestamp,
-    id::{DeploymentId, ProjectId, ReleaseId, WorkerId},
-    model::{DeployedService, Release, Run, Step},
-    store::{EventRow, Outcome, RunWrites, deployed_after},
+    id::{DeploymentId, ReleaseId, WorkerId},
+    model::{Run, Step},
+    store::{EventRow, RunWrites},
 };
 
+#[cfg(feature = "postgres")]
+use crate::run::turns::{self, HAND_ON};
 use crate::{
     audit,
     entity::{
         column::{count, json, maybe_micros},
-        deployed_service, release, run_event, run_step,
+        run_event, run_step,
     },
     error::Failure,
     rows::{
-        Cell, FromRow,
-        Kind::{Bool, Bytes, Int, Text, Uuid},
+        Cell,
+        Kind::{Bool, Int, Text, Uuid},
         RowStatement, RowTx, Rows,
     },
     run::{
+        ends::{DEPLOYED_HERE, Settled},
         load::Seen,
         resumption::{KEEP_RESUMPTIONS, resumption_rows},
+        turns::hand_turns_on,
     },
 };
 
@@ -139,38 +141,6 @@ pub(super) static INSERT_EVENTS: RowStatement = RowStatement::insert(
     ],
     "",
 );
-static INSERT_RELEASES: RowStatement = RowStatement::insert(
-    "releases",
-    &[("id", Uuid), ("deployment_id", Uuid), ("run_id", Uuid), ("plan_hash", Bytes), ("config", Text), ("created_at", Int)],
-    "",
-);
-static SET_DEPLOYED: RowStatement = RowStatement::insert(
-    "deployed_services",
-    &[
-        ("id", Uuid),
-        ("project_id", Uuid),
-        ("deployment_id", Uuid),
-        ("cluster_id", Uuid),
-        ("state", Text),
-        ("release_id", Uuid),
-        ("run_id", Uuid),
-        ("updated_at", Int),
-    ],
-    "ON CONFLICT (id) DO UPDATE SET state = excluded.state, release_id = excluded.release_id, run_id = excluded.run_id, \
-        updated_at = excluded.updated_at",
-);
-/// The next in the queue becomes ready, unless another run of the deployment has its turn.
-static FREE: RowStatement = RowStatement::written(
-    &[("deployment_id", Uuid)],
-    "UPDATE runs SET ready = TRUE WHERE id = (SELECT q.id FROM runs q WHERE q.deployment_id = ?1 AND q.finished_at IS NULL \
-        AND q.state = 'queued' AND NOT q.deferred ORDER BY q.queued_at, q.id LIMIT 1) AND NOT EXISTS (SELECT 1 FROM runs c WHERE c.deployment_id = ?1 \
-        AND c.finished_at IS NULL AND (c.state <> 'queued' OR c.ready))",
-);
-static LOCK_DEPLOYMENTS: RowStatement = RowStatement::select(&["id"], "deployments", &[("id", Uuid)], "").locking();
-/// What runs on the machine itself because of these deployments.
-static DEPLOYED_HERE: RowStatement =
-    RowStatement::select(deployed_service::Model::COLUMNS, "deployed_services", &[("deployment_id", Uuid)], "AND cluster_id IS NULL");
-
 /// The statements that write a batch, apart from what the ends of its runs mean.
 #[derive(Debug)]
 pub(super) struct Statements {
@@ -202,14 +172,17 @@ impl Statements {
         Ok(Self { together, behind })
     }
 
-    /// What there is to carry out together, if that is all that the batch writes, with how many of them must hit all their rows.
+    /// What there is to carry out as a transaction of its own, with how many of the statements must hit all their rows. None, if some
+    /// write to rows that others have written already.
     #[cfg(feature = "postgres")]
-    pub(super) fn all(self, writes: &RunWrites) -> Option<(Vec<(&'static RowStatement, Rows)>, usize)> {
-        if !writes.outcomes.is_empty() || !writes.freed.is_empty() || self.behind.iter().any(|(_, rows)| !rows.is_empty()) {
+    pub(super) fn at_once(self, settled: Settled, freed: &[DeploymentId]) -> Option<(Vec<(&'static RowStatement, Rows)>, usize)> {
+        if self.behind.iter().any(|(_, rows)| !rows.is_empty()) {
             return None;
         }
         let checked = self.together[..CHECKED].iter().filter(|(_, rows)| !rows.is_empty()).count();
-        Some((self.together.into_iter().filter(|(_, rows)| !rows.is_empty()).collect(), checked))
+        let turns = (&HAND_ON, turns::rows(&freed.iter().copied().collect()));
+        let ends = settled.statements().into_iter().chain([turns]);
+        Some((self.together.into_iter().chain(ends).filter(|(_, rows)| !rows.is_empty()).collect(), checked))
     }
 }
 
@@ -225,24 +198,12 @@ pub(super) async fn write(tx: &mut RowTx, seen: &Seen, writes: &RunWrites, at: T
         tx.execute(statement, rows).await?;
     }
     if !writes.outcomes.is_empty() {
-        let projects = writes.runs.iter().map(|run| (run.deployment_id, run.project_id)).collect();
-        settle(tx, &writes.outcomes, &projects, at).await?;
+        let here = tx.read(&DEPLOYED_HERE, Settled::needs(&writes.outcomes)).await?;
+        for (statement, rows) in Settled::of(writes, here, at)?.statements() {
+            tx.execute(statement, rows).await?;
+        }
     }
     if writes.freed.is_empty() { Ok(()) } else { hand_turns_on(tx, writes.freed.iter().copied().collect()).await }
-}
-
-/// The first in the queue of each of these deployments becomes ready, unless another run of it has its turn.
-pub(super) async fn hand_turns_on(tx: &mut RowTx, deployments: BTreeSet<DeploymentId>) -> Result<(), Failure> {
-    let rows = deployments.iter().map(|deployment| [deployment.uuid().into()]).collect();
-    lock_deployments(tx, deployments).await?;
-    tx.execute(&FREE, rows).await?;
-    Ok(())
-}
-
-/// Keeps others from adding to the queues of these deployments, or taking from them, until the transaction is over: who ends a
-/// run and who queues the next one must know of each other. Runs are always locked before deployments.
-pub(crate) async fn lock_deployments(tx: &mut RowTx, deployments: BTreeSet<DeploymentId>) -> Result<(), Failure> {
-    tx.lock(&LOCK_DEPLOYMENTS, deployments.iter().map(|deployment| [deployment.uuid().into()]).collect()).await
 }
 
 /// The runs that only grew, and those that changed otherwise.
@@ -365,48 +326,5 @@ pub(super) fn event_row(event: &EventRow) -> [Cell; 14] {
         row.message.into(),
         row.command_id.into(),
         row.report_id.into(),
-    ]
-}
-
-/// What the ends of runs mean for releases and for what is running.
-async fn settle(tx: &mut RowTx, outcomes: &[Outcome], projects: &HashMap<DeploymentId, ProjectId>, at: Timestamp) -> Result<(), Failure> {
-    let releases = outcomes.iter().filter_map(|outcome| outcome.release.as_ref()).map(|(release, _)| release_row(release));
-    tx.execute(&INSERT_RELEASES, releases.collect()).await?;
-    let ended = outcomes.iter().map(|outcome| [outcome.deployment_id.uuid().into()]).collect();
-    let mut here = HashMap::new();
-    for row in tx.read::<deployed_service::Model>(&DEPLOYED_HERE, ended).await? {
-        let service = DeployedService::try_from(row)?;
-        here.insert(service.deployment_id, service);
-    }
-    let mut changed = BTreeSet::new();
-    for outcome in outcomes {
-        let Some(project) = projects.get(&outcome.deployment_id) else { continue };
-        let existing = here.get(&outcome.deployment_id).cloned();
-        if let Some(service) = deployed_after(existing, outcome, *project, at) {
-            changed.insert(service.deployment_id);
-            here.insert(service.deployment_id, service);
-        }
-    }
-    let rows = changed.iter().filter_map(|deployment| here.get(deployment)).map(deployed_row).collect();
-    tx.execute(&SET_DEPLOYED, rows).await?;
-    Ok(())
-}
-
-fn release_row(release: &Release) -> [Cell; 6] {
-    let row = release::Model::from(release);
-    [row.id.into(), row.deployment_id.into(), row.run_id.into(), row.plan_hash.into(), row.config.into(), row.created_at.into()]
-}
-
-fn deployed_row(service: &DeployedService) -> [Cell; 8] {
-    let row = deployed_service::Model::from(service);
-    [
-        row.id.into(),
-        row.project_id.into(),
-        row.deployment_id.into(),
-        row.cluster_id.into(),
-        row.state.into(),
-        row.release_id.into(),
-        row.run_id.into(),
-        row.updated_at.into(),
     ]
 }
