@@ -4,3 +4,4 @@ mod conformance;
 mod deadlocks;
 mod refusals;
 mod statements;
+mod turns;
