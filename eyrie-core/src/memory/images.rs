@@ -54,7 +54,7 @@ impl ImageStore for MemoryStore {
         let (mut state, now) = (self.state(), self.now());
         let stored = get(&state.images, to.image, "image")?;
         same_version(stored.version, to.version, "record digest")?;
-        state.need_deployments(&to.runs)?;
+        to.runs.iter().try_for_each(|run| state.may_queue(run).map(drop))?;
         let queued = state.enqueue(&to.runs, now).into_iter().collect::<Result<Vec<_>>>()?;
         let current = Some(RecordedDigest { digest: to.digest.clone(), recorded_at: now });
         let moved = Image { current, version: stored.version + 1, ..stored };

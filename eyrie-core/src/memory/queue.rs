@@ -61,6 +61,17 @@ impl State {
         levels.into_iter().flatten().find_map(Settings::queue_policy)
     }
 
+    /// Refuses a run that cannot be queued; else what it counts against. Whoever changes something together with runs asks this of all
+    /// of them before.
+    pub(super) fn may_queue(&self, enqueue: &Enqueue) -> Result<Lane> {
+        free(self.runs.keys(), "enqueue", "there is a run of that id", |known| *known == enqueue.run.id)?;
+        let lane = self.lane_of(enqueue.run.deployment_id)?;
+        if enqueue.secrets.iter().any(|of| !self.secret_values.contains_key(of)) {
+            return Err(Error::new(ErrorKind::Conflict, "enqueue", "a secret that the plan names is gone, or its value is"));
+        }
+        Ok(lane)
+    }
+
     fn enqueue_one(&mut self, enqueue: &Enqueue, now: Timestamp) -> Result<Enqueued> {
         const OPERATION: &str = "enqueue";
         if let Some(key) = &enqueue.request_key
@@ -71,12 +82,7 @@ impl State {
             }
             return Ok(Enqueued { run: self.record(*id)?.run.clone(), is_new: false, superseded: Vec::new() });
         }
-        let id = enqueue.run.id;
-        free(self.runs.keys(), OPERATION, "there is a run of that id", |known| *known == id)?;
-        let lane = self.lane_of(enqueue.run.deployment_id)?;
-        if enqueue.secrets.iter().any(|of| !self.secret_values.contains_key(of)) {
-            return Err(Error::new(ErrorKind::Conflict, OPERATION, "a secret that the plan names is gone, or its value is"));
-        }
+        let (id, lane) = (enqueue.run.id, self.may_queue(enqueue)?);
         let run = queued(&enqueue.run, self.has_current(enqueue.run.deployment_id), now);
         let body = RunEventBody::Run { state: run.state, message: run.message.clone() };
         let event = RunEvent { run_id: id, project_id: run.project_id, seq: 1, at: now, epoch: run.epoch, body };

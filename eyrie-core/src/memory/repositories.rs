@@ -8,9 +8,9 @@ use super::{
 };
 use crate::{
     error::Result,
-    id::{BranchId, DeploymentId, RepositoryId},
+    id::{BranchId, RepositoryId},
     model::{AuditEntry, Branch, BranchHead, Repository},
-    store::{BranchMove, BranchStore, Enqueue, Moved, Page, PageRequest, RepositoryFilter, RepositoryStore},
+    store::{BranchMove, BranchStore, Moved, Page, PageRequest, RepositoryFilter, RepositoryStore},
 };
 
 impl State {
@@ -19,12 +19,6 @@ impl State {
         repository.credentials_secret_id.map_or(Ok(()), |secret| need(&self.secrets, secret, "secret"))?;
         let others = self.repositories.values().filter(|other| other.id != repository.id && other.project_id == repository.project_id);
         free(others, operation, "there is a repository of that slug", |other| other.slug == repository.slug)
-    }
-
-    /// Refuses runs of deployments that are gone.
-    pub(super) fn need_deployments(&self, runs: &[Enqueue]) -> Result<()> {
-        let deployments: Vec<DeploymentId> = runs.iter().map(|enqueue| enqueue.run.deployment_id).collect();
-        deployments.into_iter().try_for_each(|deployment| need(&self.deployments, deployment, "deployment"))
     }
 }
 
@@ -104,7 +98,7 @@ impl BranchStore for MemoryStore {
         let (mut state, now) = (self.state(), self.now());
         let stored = get(&state.branches, to.branch, "branch")?;
         same_version(stored.version, to.version, "record commit")?;
-        state.need_deployments(&to.runs)?;
+        to.runs.iter().try_for_each(|run| state.may_queue(run).map(drop))?;
         let queued = state.enqueue(&to.runs, now).into_iter().collect::<Result<Vec<_>>>()?;
         let head = Some(BranchHead { commit: to.commit.clone(), recorded_at: now });
         let moved = Branch { head, version: stored.version + 1, ..stored };

@@ -16,15 +16,15 @@ impl Acting {
     pub(super) async fn require_owned(&self, permission: Permission, what: &'static str, id: Uuid, owner: Option<ProjectId>) -> Result<()> {
         match owner {
             Some(project) => self.require(permission, &Resource::inside(what, id, project)).await,
-            None if !self.reads_what_is_the_operators().await? => {
-                // The refusal stands in the audit, and says nothing to whoever asks.
-                match self.require_operator(permission, &format!("{what} {id}")).await {
-                    Err(error) if error.kind() != ErrorKind::Denied => Err(error),
-                    _ => Err(Error::not_found(what)),
-                }
-            }
-            None if permission == Permission::ProjectRead => Ok(()),
-            None => self.require_operator(permission, &format!("{what} {id}")).await,
+            None => self.require_shared(permission, what, &format!("{what} {id}")).await,
+        }
+    }
+
+    /// Lets through whoever may list what this owner has.
+    pub(super) async fn require_list_of(&self, owner: Option<ProjectId>, what: &'static str) -> Result<()> {
+        match owner {
+            Some(project) => self.require(Permission::ProjectRead, &Resource::project(project)).await,
+            None => self.require_shared(Permission::ProjectRead, what, &format!("each {what} of the operators")).await,
         }
     }
 
@@ -33,6 +33,18 @@ impl Acting {
         match owner {
             Some(project) => self.require(permission, &Resource::project(project)).await,
             None => self.require_operator(permission, what).await,
+        }
+    }
+
+    async fn require_shared(&self, permission: Permission, what: &'static str, on: &str) -> Result<()> {
+        let reads = self.reads_what_is_the_operators().await?;
+        if reads && permission == Permission::ProjectRead {
+            return Ok(());
+        }
+        match self.require_operator(permission, on).await {
+            // The refusal stands in the audit, and says nothing to whoever asks.
+            Err(error) if !reads && error.kind() == ErrorKind::Denied => Err(Error::not_found(what)),
+            other => other,
         }
     }
 

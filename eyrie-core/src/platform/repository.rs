@@ -90,12 +90,4 @@ impl Acting {
         self.require_owned(permission, "repository", id.uuid(), repository.project_id).await?;
         Ok(repository)
     }
-
-    /// Lets through whoever may list what this owner has.
-    pub(super) async fn require_list_of(&self, owner: Option<ProjectId>, what: &'static str) -> Result<()> {
-        match owner {
-            Some(project) => self.require(Permission::ProjectRead, &crate::platform::Resource::project(project)).await,
-            None => self.require_owned(Permission::ProjectRead, what, uuid::Uuid::nil(), None).await,
-        }
-    }
 }

@@ -2,12 +2,15 @@
 
 use crate::{
     access::Permission,
-    error::Result,
+    error::{Invalid, Result},
     id::{GroupId, ScopeId},
     model::{DeploymentGroup, NewScope, Scope, ScopePatch},
     platform::{Acting, Resource, project::display_name, queue::refuse_limit},
     store::{Page, PageRequest},
 };
+
+/// A hundred years, in seconds.
+const MAX_LOG_AGE: u64 = 36_525 * 24 * 3600;
 
 impl Acting {
     /// Makes a scope in a group.
@@ -17,6 +20,7 @@ impl Acting {
     pub async fn create_scope(&self, group: GroupId, new: NewScope) -> Result<Scope> {
         let group = self.group_for(group, Permission::ScopeCreate).await?;
         refuse_limit(&new.settings)?;
+        check_log_age(new.monitor_log_delete_after_seconds)?;
         self.check_secrets(group.project_id, &new.settings).await?;
         self.check_backup_dest(new.backup_dest_datasource_id, group.project_id).await?;
         let scope = Scope {
@@ -66,6 +70,7 @@ impl Acting {
             self.check_backup_dest(place, group.project_id).await?;
             scope.backup_dest_datasource_id = place;
         }
+        check_log_age(patch.monitor_log_delete_after_seconds.flatten())?;
         scope.version = version;
         scope.name = patch.name.unwrap_or(scope.name);
         scope.settings = patch.settings.unwrap_or(scope.settings);
@@ -92,4 +97,13 @@ impl Acting {
         self.require(permission, &Resource::in_group("scope", id.uuid(), group.id, group.project_id)).await?;
         Ok((scope, group))
     }
+}
+
+/// Refuses to keep monitor logs for longer than a hundred years.
+fn check_log_age(seconds: Option<u64>) -> Result<(), Invalid> {
+    if seconds.is_some_and(|seconds| seconds > MAX_LOG_AGE) {
+        let reason = format!("must be a whole number of seconds from 0 to {MAX_LOG_AGE}, or null for the default");
+        return Err(Invalid::new("monitor_log_delete_after_seconds", reason));
+    }
+    Ok(())
 }

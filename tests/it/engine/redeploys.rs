@@ -9,10 +9,10 @@ use eyrie_core::{
     deployment_type::{DeploymentType, PlanRequest},
     engine::WorkerOptions,
     git::{BranchName, CommitId},
-    id::{DeploymentId, ImageId},
+    id::{AuditId, DeploymentId, ImageId, SecretId},
     model::{
-        DeploymentPatch, MonitorCheck, MonitorOutcome, MonitorResult, NewBranch, NewImage, NewMonitor, NewRepository, NewScope, Plan,
-        PrincipalRef, Role, Run, RunKind, RunState, ScopePatch,
+        AuditEntry, DeploymentPatch, MonitorCheck, MonitorOutcome, MonitorResult, NewBranch, NewImage, NewMonitor, NewRepository, NewScope,
+        Plan, PrincipalRef, Repository, RepositoryPatch, Role, Run, RunKind, RunState, ScopePatch, Verdict,
     },
     name::{GroupType, Slug},
     oci::{ImageDigest, ImageReference},
@@ -30,6 +30,7 @@ on_every_store! {
     within_the_rights_of_who_subscribed;
     digests_in_a_race;
     a_branch_moves;
+    credentials_are_not_sent_to_another_host;
     monitor_logs_are_pruned_as_the_scope_says;
 }
 
@@ -213,6 +214,42 @@ async fn a_branch_moves(kind: Kind) {
     assert_eq!(uma.image(stranger.id).await.unwrap(), stranger, "what is the operators' everybody may read");
 }
 
+async fn credentials_are_not_sent_to_another_host(kind: Kind) {
+    let world = World::on(&Ground::new(kind).await, quick()).await;
+    let url = |text: &str| GitUrl::new(text).unwrap();
+    let mut new = NewRepository::new(Slug::new("shop").unwrap(), url("https://git.example.org/shop.git"));
+    new.credentials_secret_id = Some(SecretId::new());
+    assert_eq!(world.me.create_repository(new.clone()).await.unwrap_err().invalid().unwrap().field(), "credentials_secret_id");
+    new.credentials_secret_id = None;
+    let made = world.me.create_repository(new).await.unwrap();
+    let with_secret = Repository { credentials_secret_id: Some(SecretId::new()), ..made };
+    world.ground.store.update_repository(&with_secret, &entry()).await.unwrap();
+    let to = |text: &str| RepositoryPatch { url: Some(url(text)), ..RepositoryPatch::default() };
+    let refused = world.me.update_repository(with_secret.id, 2, to("https://evil.example.org/shop.git")).await.unwrap_err();
+    assert_eq!(refused.invalid().unwrap().field(), "credentials_secret_id");
+    let same_host = world.me.update_repository(with_secret.id, 2, to("ssh://git@GIT.example.org/team/shop.git")).await.unwrap();
+    assert_eq!(same_host.credentials_secret_id, with_secret.credentials_secret_id);
+    let without = RepositoryPatch { credentials_secret_id: Some(None), ..to("https://evil.example.org/shop.git") };
+    let moved = world.me.update_repository(with_secret.id, 3, without).await.unwrap();
+    assert_eq!((moved.credentials_secret_id, moved.version), (None, 4));
+}
+
+/// An entry for what a test does to the store.
+fn entry() -> AuditEntry {
+    AuditEntry {
+        id: AuditId::new(),
+        at: eyrie_core::Timestamp::now(),
+        principal: PrincipalRef::LocalOperator { name: "tester".to_owned() },
+        origin: None,
+        action: "repository.update".to_owned(),
+        resource: "a test".to_owned(),
+        project_id: None,
+        verdict: Verdict::Allowed,
+        reason: String::new(),
+        count: 1,
+    }
+}
+
 async fn monitor_logs_are_pruned_as_the_scope_says(kind: Kind) {
     let options = WorkerOptions { prune_every: Some(Duration::from_millis(20)), ..quick() };
     let world = Arc::new(world(kind, options).await);
@@ -248,6 +285,9 @@ async fn monitor_logs_are_pruned_as_the_scope_says(kind: Kind) {
     assert_eq!(world.me.monitor(monitors[0]).await.unwrap().status.very_bad(), 3, "the state stays");
     let patch = ScopePatch { monitor_log_delete_after_seconds: Some(None), ..ScopePatch::default() };
     assert_eq!(world.me.update_scope(scope.id, 1, patch).await.unwrap().monitor_log_delete_after_seconds, None);
+    let endless = ScopePatch { monitor_log_delete_after_seconds: Some(Some(u64::MAX)), ..ScopePatch::default() };
+    let refused = world.me.update_scope(scope.id, 2, endless).await.unwrap_err();
+    assert_eq!(refused.invalid().unwrap().field(), "monitor_log_delete_after_seconds");
     let out = DeploymentPatch { scope_id: Some(None), ..DeploymentPatch::default() };
     assert_eq!(world.me.update_deployment(into.id, into.version, out).await.unwrap().scope_id, None);
 }
