@@ -135,7 +135,7 @@ async fn two_stores_on_one_file_see_each_other() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_device_is_reported_and_survived() {
     let folder = tempfile::tempdir().unwrap();
-    let store = SeaStore::open_with(Options::new(url(&folder)).max_pages(120)).await.unwrap();
+    let store = SeaStore::open_with(Options::new(url(&folder)).max_pages(300)).await.unwrap();
     let mut written = 0;
     let error = loop {
         let mut big = project(&format!("p{written}"));
