@@ -61,7 +61,9 @@ struct Markup;
 impl Action for Markup {
     async fn run(&self, cx: ActionContext) -> Result<Option<Output>, ActionError> {
         cx.log("log <i>line</i>\u{1b}[31m\n").await;
-        cx.log(format!("{}\n", cx.parameters())).await;
+        if !cx.parameters().is_null() {
+            cx.log(format!("{}\n", cx.parameters())).await;
+        }
         Err(ActionError::permanent("<script>alert(1)</script>\u{1b}[31m"))
     }
 }
