@@ -16,7 +16,7 @@ use eyrie_core::platform::StartRun;
 use eyrie_core::{Eyrie, Invalid};
 use eyrie_store_sea::SeaStore;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// Makes the text, after a first attempt that fails on purpose.
 #[derive(Debug)]
@@ -82,6 +82,13 @@ impl DeploymentType for Greeting {
 
     fn defaults(&self) -> Settings {
         Settings::default().with("greeting", "Hello").unwrap_or_default()
+    }
+
+    fn schema(&self) -> Value {
+        json!({
+            "properties": { "greeting": { "type": "string", "minLength": 1 }, "name": { "type": "string", "minLength": 1 } },
+            "required": ["greeting", "name"],
+        })
     }
 
     fn plan(&self, request: &PlanRequest<'_>) -> eyrie_core::Result<Plan> {

@@ -29,8 +29,9 @@ shapes! {
     Project { id: String, slug: String, name: String, owner_id: Option<String>, namespace: Namespace, settings: Value, created_at: String, version: u64, }
     /// A new project.
     NewProject { slug: String, name: Option<String>, settings: Option<Value>, }
-    /// What to change; what is missing stays. Settings are replaced as a whole.
-    Patch { name: Option<String>, settings: Option<Value>, }
+    /// What to change; what is missing stays. `settings` replaces them as a whole, `settings_patch` changes the fields that it names (a
+    /// JSON merge patch of the top level: null means inherited again); one of the two.
+    Patch { name: Option<String>, settings: Option<Value>, settings_patch: Option<Value>, }
     /// A user's role in a project.
     Member { project_id: String, user_id: String, role: String, }
     /// A member's role in a group.
@@ -82,10 +83,13 @@ shapes! {
         slug: String, name: Option<String>, scope_id: Option<String>, service_id: Option<String>, branch_id: Option<String>,
         image_id: Option<String>, redeploy_on_commit: Option<bool>, redeploy_on_digest: Option<bool>, settings: Option<Value>,
     }
-    /// What to change of a deployment; what is missing stays, null takes off what need not be there.
+    /// What to change of a deployment; what is missing stays, null takes off what need not be there. `settings` replaces its own as a
+    /// whole, `settings_patch` changes the fields that it names (a JSON merge patch of the top level: null means inherited again); one of
+    /// the two.
     DeploymentPatch {
         name: Option<String>, scope_id: Option<String>, service_id: Option<String>, branch_id: Option<String>, image_id: Option<String>,
         redeploy_on_commit: Option<bool>, redeploy_on_digest: Option<bool>, settings: Option<Value>,
+        settings_patch: Option<Value>,
     }
     /// A check on a deployment: `check` is `{type: "http_request", url, method, expected_status, timeout_seconds}` or `{type: "resource",
     /// kind}` (`cpu`, `memory`, `storage`); `state` is `ok`, `warning`, `error` or `unknown`.
@@ -150,6 +154,19 @@ shapes! {
         id: String, project_id: Option<String>, repository_id: Option<String>, reference: String, current: Option<Value>, created_at: String,
         version: u64, redeploys: Vec<Redeploy>,
     }
+    /// A deployment's settings: each `{value, level}`, with `hides`, a list of `{level, value}` nearest first, where it hides something.
+    /// `refused` says why they cannot be deployed as they are.
+    SettingsView { deployment_id: String, version: u64, deployment_type: String, settings: Value, refused: Option<RefusedSetting>, }
+    /// A setting that keeps a deployment from being deployed.
+    RefusedSetting { field: String, reason: String, }
+    /// What differs between two releases; `to` null: what a deploy would make now. `more`: there is more than is listed.
+    ReleaseDiff { from: Option<String>, to: Option<String>, changes: Vec<Difference>, more: bool, }
+    /// A field that differs: its JSON pointer, and its values, as far as there are any.
+    Difference { path: String, before: Option<Value>, after: Option<Value>, }
+    /// All deployment types.
+    DeploymentTypes { items: Vec<DeploymentType>, }
+    /// A deployment type, with the built-in defaults of its settings.
+    DeploymentType { name: String, defaults: Value, }
     /// How a thing is deployed.
     Service { id: String, project_id: String, name: String, config: Value, source: String, created_at: String, version: u64, }
     /// A new service of a project.

@@ -125,6 +125,8 @@ word_enum! {
         DatasourceDelete = "datasource.delete",
         /// See, add and give up the keys that secrets are sealed by.
         KeyringManage = "keyring.manage",
+        /// See which deployment types there are, and the schemas of their settings.
+        TypeRead = "type.read",
     }
 }
 
@@ -229,7 +231,7 @@ impl Permission {
     #[must_use]
     pub const fn needs(self) -> Needs {
         match self {
-            Self::ProjectCreate | Self::DatasourceList => Needs::SignedIn,
+            Self::ProjectCreate | Self::DatasourceList | Self::TypeRead => Needs::SignedIn,
             Self::ProjectRead => Needs::Role(Role::User),
             Self::DeploymentCreate
             | Self::DeploymentUpdate

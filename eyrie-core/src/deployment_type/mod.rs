@@ -1,11 +1,14 @@
 //! Deployment types: how the settings of a deployment become a plan.
 
+mod schema;
 #[cfg(feature = "process")]
 pub mod service;
 
+pub use schema::SettingsSchema;
+
 use std::fmt::Debug;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     error::Result,
@@ -44,7 +47,13 @@ pub trait DeploymentType: Debug + Send + Sync + 'static {
         Settings::default()
     }
 
-    /// The plan.
+    /// The JSON schema of its settings, all levels resolved: what may be set, and what has to be there for a deploy. Any settings if it
+    /// says nothing. The settings that every type has (`queue_policy` …) need not be in it. Asked for once, when the platform starts.
+    fn schema(&self) -> Value {
+        json!({})
+    }
+
+    /// The plan. The settings fit the schema.
     ///
     /// # Errors
     /// `Invalid` names the setting or config field that is not acceptable; `Unsupported` when it cannot do a run of that kind.

@@ -6,7 +6,7 @@ use crate::{
     clock::Timestamp,
     error::Invalid,
     id::{BranchId, DeploymentId, GroupId, ImageId, ProjectId, ScopeId, ServiceId},
-    model::{PrincipalRef, Settings, patch::given},
+    model::{PrincipalRef, Settings, SettingsPatch, patch::given},
     name::{DisplayName, Slug},
 };
 
@@ -126,4 +126,7 @@ pub struct DeploymentPatch {
     /// Its own settings, as a whole.
     #[serde(default, deserialize_with = "given")]
     pub settings: Option<Settings>,
+    /// Single settings; null: inherited again. Instead of `settings`.
+    #[serde(default, deserialize_with = "given")]
+    pub settings_patch: Option<SettingsPatch>,
 }

@@ -6,7 +6,7 @@ use crate::{
     clock::Timestamp,
     error::Invalid,
     id::{GroupId, ProjectId},
-    model::{Settings, patch::given},
+    model::{Settings, SettingsPatch, patch::given},
     name::{DisplayName, GroupType, Slug},
 };
 
@@ -67,4 +67,7 @@ pub struct GroupPatch {
     /// Settings, as a whole.
     #[serde(default, deserialize_with = "given")]
     pub settings: Option<Settings>,
+    /// Single settings; null: inherited again. Instead of `settings`.
+    #[serde(default, deserialize_with = "given")]
+    pub settings_patch: Option<SettingsPatch>,
 }

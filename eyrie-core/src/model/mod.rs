@@ -7,6 +7,7 @@ mod condition;
 mod datasource;
 mod deployed_service;
 mod deployment;
+mod difference;
 mod endpoint;
 mod group;
 mod image;
@@ -51,6 +52,7 @@ pub use datasource::{
 };
 pub use deployed_service::{DeployedService, DeployedState};
 pub use deployment::{Deployment, DeploymentPatch, NewDeployment};
+pub use difference::{Difference, MAX_DIFFERENCES};
 pub use endpoint::Endpoint;
 pub use group::{DeploymentGroup, GroupPatch, NewGroup};
 pub use image::{Image, ImagePatch, NewImage, RecordedDigest};
@@ -81,7 +83,7 @@ pub use schedule::{DueFires, LastFire, MAX_CATCH_UP, MISSED_AFTER, MissedPolicy,
 pub use scope::{NewScope, Scope, ScopePatch};
 pub use secret::{NewSecret, SealedSecret, SealingKey, Secret, SecretVersion};
 pub use service::{Service, ServiceSource};
-pub use settings::{EffectiveSettings, EffectiveValue, Level, Settings};
+pub use settings::{EffectiveSettings, EffectiveValue, HiddenValue, Level, Settings, SettingsPatch};
 pub use step::{MAX_STEP_MESSAGE, ReportedState, Step, StepIndex, StepMove, StepRow, StepStart, StepState};
 pub use token::{Token, TokenBinding, TokenKind};
 pub use user::{Membership, Role, User};

@@ -6,7 +6,7 @@ use crate::{
     clock::Timestamp,
     error::Invalid,
     id::{ProjectId, UserId},
-    model::{Settings, patch::given, uid::uid},
+    model::{Settings, SettingsPatch, patch::given, uid::uid},
     name::{DisplayName, Slug},
 };
 
@@ -90,4 +90,7 @@ pub struct ProjectPatch {
     /// Settings, as a whole.
     #[serde(default, deserialize_with = "given")]
     pub settings: Option<Settings>,
+    /// Single settings; null: inherited again. Instead of `settings`.
+    #[serde(default, deserialize_with = "given")]
+    pub settings_patch: Option<SettingsPatch>,
 }

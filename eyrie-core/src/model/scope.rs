@@ -6,7 +6,7 @@ use crate::{
     clock::Timestamp,
     error::Invalid,
     id::{DatasourceId, GroupId, ScopeId},
-    model::{Settings, patch::given},
+    model::{Settings, SettingsPatch, patch::given},
     name::{DisplayName, Slug},
 };
 
@@ -79,6 +79,9 @@ pub struct ScopePatch {
     /// Settings, as a whole.
     #[serde(default, deserialize_with = "given")]
     pub settings: Option<Settings>,
+    /// Single settings; null: inherited again. Instead of `settings`.
+    #[serde(default, deserialize_with = "given")]
+    pub settings_patch: Option<SettingsPatch>,
     /// Where its deployments' backups go; null: nowhere any more.
     #[serde(default, deserialize_with = "given")]
     pub backup_dest_datasource_id: Option<Option<DatasourceId>>,

@@ -7,7 +7,7 @@ use crate::deployment_type::service::{SCRIPT_ACTION, ScriptAction, ScriptOptions
 use crate::{
     access::PasswordHasher,
     clock::{Clock, SystemClock, Timestamp},
-    deployment_type::DeploymentType,
+    deployment_type::{DeploymentType, SettingsSchema},
     engine::{Action, Engine, EngineOptions, Registry, WorkerOptions},
     error::{Invalid, Result},
     name::GroupType,
@@ -143,7 +143,7 @@ impl EyrieBuilder {
     /// Starts the engine, and the worker if there is one, on the current tokio runtime.
     ///
     /// # Errors
-    /// `Invalid` for an action name that is not acceptable or doubled; for a keyring that is missing, or is not the one that the
+    /// `Invalid` for an action name that is not acceptable or doubled, and for a deployment type whose schema is none; for a keyring that is missing, or is not the one that the
     /// store's values are sealed by, an error that names the key version which is needed; otherwise when no thread can be made.
     pub async fn start(self) -> Result<Eyrie> {
         self.start_by(Engine::start).await
@@ -170,6 +170,11 @@ impl EyrieBuilder {
         if let Some(invalid) = self.refused {
             return Err(invalid.into());
         }
+        let mut schemas = BTreeMap::new();
+        for (name, known) in &self.types {
+            let schema = SettingsSchema::compile(known.schema()).map_err(|invalid| invalid.under(&format!("deployment_type.{name}")))?;
+            schemas.insert(name.clone(), schema);
+        }
         let keyring = match self.keyring {
             Some(source) => Some(source.unlocked(&*self.store, self.clock.now()).await?),
             None => None,
@@ -189,6 +194,7 @@ impl EyrieBuilder {
             passwords: PasswordHasher::default(),
             keyring,
             types: self.types,
+            schemas,
             #[cfg(feature = "process")]
             services: self.services,
         }));

@@ -6,7 +6,7 @@ use crate::{
     access::Permission,
     error::{Invalid, Result},
     id::{BranchId, DeploymentId, GroupId, ImageId, ProjectId, RepositoryId, ScopeId, ServiceId},
-    model::{Deployment, DeploymentGroup, DeploymentPatch, EffectiveSettings, Level, NewDeployment, PrincipalRef},
+    model::{Deployment, DeploymentGroup, DeploymentPatch, EffectiveSettings, Level, NewDeployment, PrincipalRef, Settings},
     platform::{Acting, Resource, project::display_name, queue::refuse_limit},
     store::{DeploymentFilter, Page, PageRequest},
 };
@@ -29,6 +29,7 @@ impl Acting {
     pub async fn create_deployment(&self, group: GroupId, new: NewDeployment) -> Result<Deployment> {
         let group = self.group_for(group, Permission::DeploymentCreate).await?;
         refuse_limit(&new.settings)?;
+        self.check_level(&group.group_type, &new.settings)?;
         self.check_secrets(group.project_id, &new.settings).await?;
         if let Some(scope) = new.scope_id {
             self.check_scope(scope, group.id).await?;
@@ -104,16 +105,18 @@ impl Acting {
         if let Some(Some(service)) = patch.service_id {
             self.check_service(service, deployment.project_id).await?;
         }
-        if let Some(settings) = &patch.settings {
-            refuse_limit(settings)?;
-            self.check_secrets(deployment.project_id, settings).await?;
-        }
         self.follow(&mut deployment, &patch).await?;
+        let deployment_type = self.deployment_type_of(&deployment).await?;
+        let check = |changed: &Settings| {
+            refuse_limit(changed)?;
+            self.check_level(&deployment_type, changed)
+        };
+        deployment.settings =
+            self.change_level(deployment.project_id, deployment.settings, patch.settings, patch.settings_patch, check).await?;
         deployment.version = version;
         deployment.name = patch.name.unwrap_or(deployment.name);
         deployment.scope_id = patch.scope_id.unwrap_or(deployment.scope_id);
         deployment.service_id = patch.service_id.unwrap_or(deployment.service_id);
-        deployment.settings = patch.settings.unwrap_or(deployment.settings);
         let audit = self.allowed(Permission::DeploymentUpdate.as_str(), format!("deployment {id}"), Some(deployment.project_id));
         self.store().update_deployment(&deployment, &audit).await?;
         deployment.version += 1;

@@ -4,7 +4,7 @@ use crate::{
     access::Permission,
     error::Result,
     id::{GroupId, ProjectId},
-    model::{DeploymentGroup, GroupPatch, NewGroup},
+    model::{DeploymentGroup, GroupPatch, NewGroup, Settings},
     platform::{Acting, Resource, project::display_name},
     store::{Page, PageRequest},
 };
@@ -16,6 +16,7 @@ impl Acting {
     /// `AlreadyExists` when the slug is taken in the project.
     pub async fn create_group(&self, project: ProjectId, new: NewGroup) -> Result<DeploymentGroup> {
         self.require(Permission::GroupCreate, &Resource::project(project)).await?;
+        self.check_level(&new.group_type, &new.settings)?;
         self.check_secrets(project, &new.settings).await?;
         let group = DeploymentGroup {
             id: GroupId::new(),
@@ -55,12 +56,10 @@ impl Acting {
     /// `Conflict` when it has changed since.
     pub async fn update_group(&self, id: GroupId, version: u64, patch: GroupPatch) -> Result<DeploymentGroup> {
         let mut group = self.group_for(id, Permission::GroupUpdate).await?;
-        if let Some(settings) = &patch.settings {
-            self.check_secrets(group.project_id, settings).await?;
-        }
         group.version = version;
         group.name = patch.name.unwrap_or(group.name);
-        group.settings = patch.settings.unwrap_or(group.settings);
+        let check = |changed: &Settings| self.check_level(&group.group_type, changed);
+        group.settings = self.change_level(group.project_id, group.settings, patch.settings, patch.settings_patch, check).await?;
         let audit = self.allowed(Permission::GroupUpdate.as_str(), format!("group {id}"), Some(group.project_id));
         self.store().update_group(&group, &audit).await?;
         group.version += 1;

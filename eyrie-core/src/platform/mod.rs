@@ -45,6 +45,7 @@ mod scope;
 mod secret;
 mod service;
 mod service_sync;
+mod settings;
 mod sign_in;
 mod token;
 mod user;
@@ -60,7 +61,7 @@ use std::{
 use crate::{
     access::PasswordHasher,
     clock::{Clock, Timestamp},
-    deployment_type::DeploymentType,
+    deployment_type::{DeploymentType, SettingsSchema},
     engine::Engine,
     id::{AuditId, ProjectId},
     model::{AuditEntry, Principal, PrincipalRef, Verdict},
@@ -84,6 +85,7 @@ pub use redeploy::{Recorded, Redeploy};
 pub use run::{RunRequest, RunView, StartRun};
 pub use secret::SecretView;
 pub use service_sync::{DEFAULT_GROUP, DEFAULT_PROJECT, SyncReport, SyncedService};
+pub use settings::{DeploymentTypeView, RefusedSetting, ReleaseDiff, SettingsView};
 pub use token::{NewServiceToken, ServiceTokenTarget};
 pub use user::NewUser;
 
@@ -99,6 +101,7 @@ struct Platform {
     passwords: PasswordHasher,
     keyring: Option<Arc<dyn Keyring>>,
     types: BTreeMap<GroupType, Arc<dyn DeploymentType>>,
+    schemas: BTreeMap<GroupType, SettingsSchema>,
     #[cfg(feature = "process")]
     services: Option<Arc<crate::deployment_type::service::ServicesRoot>>,
 }

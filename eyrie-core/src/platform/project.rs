@@ -4,7 +4,7 @@ use crate::{
     access::Permission,
     error::{Invalid, Result},
     id::ProjectId,
-    model::{Namespace, NewProject, Principal, Project, ProjectPatch},
+    model::{Namespace, NewProject, Principal, Project, ProjectPatch, Settings},
     name::{DisplayName, Slug},
     platform::{Acting, Resource},
     store::{Page, PageRequest},
@@ -24,6 +24,7 @@ impl Acting {
             Principal::User { id, .. } => Some(*id),
             _ => None,
         };
+        self.check_project_level(&new.settings)?;
         let project = Project {
             id: ProjectId::new(),
             name: display_name(new.name, &new.slug)?,
@@ -83,10 +84,8 @@ impl Acting {
         let mut project = self.store().project(id).await?;
         project.version = version;
         project.name = patch.name.unwrap_or(project.name);
-        if let Some(settings) = &patch.settings {
-            self.check_secrets(id, settings).await?;
-        }
-        project.settings = patch.settings.unwrap_or(project.settings);
+        let check = |changed: &Settings| self.check_project_level(changed);
+        project.settings = self.change_level(id, project.settings, patch.settings, patch.settings_patch, check).await?;
         let audit = self.allowed(Permission::ProjectUpdate.as_str(), Resource::project(id), Some(id));
         self.store().update_project(&project, &audit).await?;
         project.version += 1;

@@ -331,6 +331,7 @@ impl Acting {
             None => None,
         };
         let settings = self.effective_settings(deployment).await?;
+        self.check_whole(&group.group_type, &settings)?;
         let last_reported = self.last_reported(deployment.id, start.kind).await?;
         deployment_type.plan(&PlanRequest {
             deployment,

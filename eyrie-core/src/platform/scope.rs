@@ -4,7 +4,7 @@ use crate::{
     access::Permission,
     error::{Invalid, Result},
     id::{GroupId, ScopeId},
-    model::{DeploymentGroup, NewScope, Scope, ScopePatch},
+    model::{DeploymentGroup, NewScope, Scope, ScopePatch, Settings},
     platform::{Acting, Resource, project::display_name, queue::refuse_limit},
     store::{Page, PageRequest},
 };
@@ -21,6 +21,7 @@ impl Acting {
         let group = self.group_for(group, Permission::ScopeCreate).await?;
         refuse_limit(&new.settings)?;
         check_log_age(new.monitor_log_delete_after_seconds)?;
+        self.check_level(&group.group_type, &new.settings)?;
         self.check_secrets(group.project_id, &new.settings).await?;
         self.check_backup_dest(new.backup_dest_datasource_id, group.project_id).await?;
         let scope = Scope {
@@ -62,18 +63,18 @@ impl Acting {
     /// `Conflict` when it has changed since.
     pub async fn update_scope(&self, id: ScopeId, version: u64, patch: ScopePatch) -> Result<Scope> {
         let (mut scope, group) = self.scope_for(id, Permission::ScopeUpdate).await?;
-        if let Some(settings) = &patch.settings {
-            refuse_limit(settings)?;
-            self.check_secrets(group.project_id, settings).await?;
-        }
         if let Some(place) = patch.backup_dest_datasource_id {
             self.check_backup_dest(place, group.project_id).await?;
             scope.backup_dest_datasource_id = place;
         }
         check_log_age(patch.monitor_log_delete_after_seconds.flatten())?;
+        let check = |changed: &Settings| {
+            refuse_limit(changed)?;
+            self.check_level(&group.group_type, changed)
+        };
+        scope.settings = self.change_level(group.project_id, scope.settings, patch.settings, patch.settings_patch, check).await?;
         scope.version = version;
         scope.name = patch.name.unwrap_or(scope.name);
-        scope.settings = patch.settings.unwrap_or(scope.settings);
         scope.monitor_log_delete_after_seconds = patch.monitor_log_delete_after_seconds.unwrap_or(scope.monitor_log_delete_after_seconds);
         let audit = self.allowed(Permission::ScopeUpdate.as_str(), format!("scope {id}"), Some(group.project_id));
         self.store().update_scope(&scope, &audit).await?;

@@ -26,7 +26,7 @@ async fn a_success_makes_a_release_and_stop_stops_it() {
     let deployment = view.run.deployment_id;
     let release = site.world.me.release(view.run.release_id.expect("a release")).await.unwrap();
     assert_eq!((release.run_id, release.deployment_id, release.plan_hash), (view.run.id, deployment, view.run.plan_hash));
-    assert_eq!(release.config, json!({ "service": "x", "config": config, "context": { "env": { "TAG": "v1" } } }));
+    assert_eq!(release.config, json!({ "service": "x", "config": config, "context": { "env": { "TAG": "v1" } }, "settings": {} }));
     let first = deployed(&site, deployment).await;
     assert_eq!(first.len(), 1);
     assert_eq!((first[0].state.as_str(), first[0].release_id, first[0].run_id), ("running", release.id, view.run.id));

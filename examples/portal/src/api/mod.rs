@@ -23,6 +23,7 @@ mod scope;
 mod secret;
 mod service;
 mod session;
+mod settings;
 mod step;
 mod token;
 mod user;
@@ -70,6 +71,7 @@ pub(crate) fn routes() -> OpenApiRouter<Portal> {
         .merge(repository::routes())
         .merge(image::routes())
         .merge(monitor::routes())
+        .merge(settings::routes())
         .routes(routes!(description))
 }
 

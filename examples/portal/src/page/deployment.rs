@@ -70,10 +70,13 @@ pub(super) async fn show(
         h2 { "Settings" }
         @if view.effective_settings.iter().next().is_none() { p.empty { "No settings." } }
         @else { div.scroll { table {
-            thead { tr { th { "Setting" } th { "Value" } th { "Set by" } } }
-            tbody { @for (key, field) in view.effective_settings.iter() {
-                tr { td { code { (key) } } td { code { (json(&field.value)) } } td { span.level data-level=(field.level) { (field.level) } } }
-            } }
+            thead { tr { th { "Setting" } th { "Value" } th { "Set by" } th { "Instead of" } } }
+            tbody { @for (key, field) in view.effective_settings.iter() { tr {
+                td { code { (key) } }
+                td { code { (json(&field.value)) } }
+                td { span.level data-level=(field.level) { (field.level) } }
+                td { @for hidden in &field.hides { div { code { (json(&hidden.value)) } " " span.level data-level=(hidden.level) { (hidden.level) } } } }
+            } } }
         } } }
     };
     Ok(page(&portal, &visitor, deployment.name.as_str(), body))

@@ -39,7 +39,8 @@ async fn every_operation_that_is_not_public_refuses_whoever_is_unknown() {
             .replace("{user_id}", ID)
             .replace("{project_id}", ID)
             .replace("{cluster_id}", ID)
-            .replace("{step}", "0");
+            .replace("{step}", "0")
+            .replace("{type}", "service");
         for header in [
             None,
             Some(("authorization", "Bearer garbage")),
@@ -154,6 +155,9 @@ async fn the_shapes_are_what_is_written() {
         ("Token", token["token"].clone()),
         ("NewTokenSecret", token),
         ("AuditEntry", first("/api/v1/audit").await),
+        ("SettingsView", site.get(&ann, &format!("/api/v1/deployments/{}/settings", deployed["id"].as_str().unwrap())).await.json()),
+        ("ReleaseDiff", site.get(&ann, &format!("/api/v1/deployments/{}/diff", deployed["id"].as_str().unwrap())).await.json()),
+        ("DeploymentType", first("/api/v1/deployment-types").await),
     ];
     for (name, value) in written {
         let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();

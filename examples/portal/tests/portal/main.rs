@@ -12,5 +12,6 @@ mod queue;
 mod rest;
 mod schedules;
 mod secrets;
+mod settings;
 mod site;
 mod sources;

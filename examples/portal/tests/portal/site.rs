@@ -68,11 +68,22 @@ impl Action for Markup {
     }
 }
 
+/// Succeeds at once.
+#[derive(Debug)]
+struct Done;
+
+#[async_trait::async_trait]
+impl Action for Done {
+    async fn run(&self, _: ActionContext) -> Result<Option<Output>, ActionError> {
+        Ok(None)
+    }
+}
+
 impl Site {
     pub(crate) async fn new() -> Self {
         let services = Path::new(env!("CARGO_MANIFEST_DIR")).join("../services");
         let store = Arc::new(MemoryStore::new());
-        let builder = Eyrie::builder(store.clone()).action("test.markup", Markup);
+        let builder = Eyrie::builder(store.clone()).action("test.markup", Markup).action("test.done", Done);
         let eyrie = builder
             .services(ServicesRoot::open(services).unwrap(), ScriptOptions::default())
             .keyring(MemoryKeyring::generate().unwrap())

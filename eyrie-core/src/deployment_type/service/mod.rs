@@ -75,6 +75,19 @@ impl DeploymentType for ServiceType {
         &self.group_type
     }
 
+    fn schema(&self) -> Value {
+        // Settings of other names go to the script as they are.
+        json!({
+            "description": "Settings of a service. The script is given all of them.",
+            "properties": {
+                "timeout_seconds": {
+                    "description": "How long the script may take; what the service's config says if missing.",
+                    "type": "integer", "minimum": 1,
+                },
+            },
+        })
+    }
+
     fn plan(&self, request: &PlanRequest<'_>) -> Result<Plan> {
         let service = request.service.ok_or_else(|| Invalid::new("service_id", "a deployment of type service must name its service"))?;
         let config = ServiceConfig::parse(&service.config).map_err(|invalid| invalid.under("config"))?;
@@ -92,7 +105,7 @@ impl DeploymentType for ServiceType {
             "script": script,
             "config": service.config,
             "expected": expected,
-            "settings": request.settings.iter().map(|(key, field)| (key.to_string(), field.value.clone())).collect::<Map<_, _>>(),
+            "settings": request.settings.values(),
         });
         add(&mut parameters, &sources);
         let on_crash = if config.needs_operator_after_crash() { CrashPolicy::NeedsOperator } else { CrashPolicy::Rerun };
@@ -115,7 +128,12 @@ impl DeploymentType for ServiceType {
         });
         let plan = match request.kind {
             RunKind::Deploy | RunKind::Rollback => {
-                let mut release = json!({ "service": service.name, "config": service.config, "context": request.context });
+                let mut release = json!({
+                    "service": service.name,
+                    "config": service.config,
+                    "context": request.context,
+                    "settings": request.settings.values(),
+                });
                 add(&mut release, &sources);
                 plan.release(PlannedRelease { config: release, leaves_running: config.leaves_running() })
             }
