@@ -31,6 +31,19 @@ impl FromRequestParts<Portal> for Caller {
     }
 }
 
+/// Whoever may ask what is deployed: by bearer token, one for discovery included.
+#[derive(Debug)]
+pub(crate) struct Discoverer(pub(crate) Acting);
+
+impl FromRequestParts<Portal> for Discoverer {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, portal: &Portal) -> Result<Self, Problem> {
+        let secret = bearer(&parts.headers)?.ok_or_else(|| Problem::unauthenticated("send Authorization: Bearer with a token"))?;
+        Ok(Self(portal.discovering(secret).await?))
+    }
+}
+
 /// Whoever proved who they are by bearer token or by session cookie: for reading events.
 #[derive(Debug)]
 pub(crate) struct Follower(pub(crate) Acting);

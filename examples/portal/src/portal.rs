@@ -9,7 +9,10 @@ use std::{
 };
 
 use axum::{Router, extract::DefaultBodyLimit, middleware, routing::any};
-use eyrie_core::{Acting, Eyrie};
+use eyrie_core::{
+    Acting, Eyrie,
+    model::{Principal, TokenKind},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{api, document, guard, health, page, problem::Problem, setup::SetupToken, sign_in_limit::SignInLimit};
@@ -66,8 +69,17 @@ impl std::ops::Deref for Portal {
 }
 
 impl Portal {
-    /// The use cases on behalf of whoever a token's secret stands for.
+    /// The use cases on behalf of whoever a token's secret stands for. A discovery token stands for nobody here.
     pub(crate) async fn acting(&self, secret: &str) -> Result<Acting, Problem> {
+        let acting = self.discovering(secret).await?;
+        match acting.principal() {
+            Principal::Token { kind: TokenKind::Discovery, .. } => Err(Problem::unauthenticated("the token is for discovery only")),
+            _ => Ok(acting),
+        }
+    }
+
+    /// The same, also for discovery tokens.
+    pub(crate) async fn discovering(&self, secret: &str) -> Result<Acting, Problem> {
         let principal = self.eyrie.authenticate(secret).await?;
         Ok(self.eyrie.acting_as(principal))
     }

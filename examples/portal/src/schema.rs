@@ -246,6 +246,17 @@ shapes! {
     NewToken { name: String, target: Value, origin: String, days: u16, }
     /// A token with its secret, which is shown this once.
     NewTokenSecret { secret: String, token: Token, }
+    /// A new discovery token: `target` is `{"project": ID}` or `"everything"`.
+    NewDiscoveryToken { name: String, target: Value, origin: String, days: u16, }
+    /// What is deployed.
+    Discovered { items: Vec<DiscoveredService>, }
+    /// Something that is deployed, with where it can be reached.
+    DiscoveredService {
+        deployed_service_id: String, state: String, project: String, group: String, deployment_type: String, scope: Option<String>,
+        deployment: String, deployment_id: String, release_id: String, updated_at: String, targets: Vec<String>, labels: Value,
+    }
+    /// Targets with their labels, as Prometheus reads them.
+    TargetGroup { targets: Vec<String>, labels: Value, }
     /// Who signs in.
     SignIn { name: String, password: String, }
     /// A session. `token` is shown this once.

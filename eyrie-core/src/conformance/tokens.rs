@@ -15,6 +15,7 @@ pub async fn kept_and_found(store: &dyn Store) {
         token(TokenKind::Session, TokenBinding::User(eva.id), Some(eva.id)),
         token(TokenKind::Service, TokenBinding::Deployment(shop.id), Some(eva.id)),
         token(TokenKind::Discovery, TokenBinding::Project(shop.project_id), None),
+        token(TokenKind::Discovery, TokenBinding::Everything, None),
     ];
     for token in &tokens {
         let entry = audit("token.create");

@@ -137,6 +137,15 @@ fn of_every_type() -> Map<String, Value> {
         },
         "run_delete_after_seconds": seconds("How long a run is kept after its end; null: for ever."),
         "run_history_delete_after_seconds": seconds("How long the events and the log of a run are kept after its end; null: as long as the run."),
+        "discovery_targets": {
+            "description": "Where the deployment can be reached, for discovery: host:port.",
+            "type": ["array", "null"], "maxItems": 100, "items": { "type": "string", "pattern": "^[^:/\\s]+:[0-9]+$|^\\[[0-9a-fA-F:.]+\\]:[0-9]+$" },
+        },
+        "discovery_labels": {
+            "description": "Labels of the team's own for discovery.",
+            "type": ["object", "null"], "maxProperties": 50, "propertyNames": { "pattern": "^_?[a-zA-Z][a-zA-Z0-9_]*$" },
+            "additionalProperties": { "type": "string", "maxLength": 1024 },
+        },
         "run_keep_newest": {
             "description": "How many of a deployment's newest runs are kept in any case.",
             "type": "integer", "minimum": 0, "maximum": 10_000,

@@ -8,6 +8,7 @@ mod datasource;
 mod deployed_service;
 mod deployment;
 mod difference;
+mod discovery;
 mod endpoint;
 mod group;
 mod image;
@@ -53,6 +54,7 @@ pub use datasource::{
 pub use deployed_service::{DeployedService, DeployedState};
 pub use deployment::{Deployment, DeploymentPatch, NewDeployment};
 pub use difference::{Difference, MAX_DIFFERENCES};
+pub use discovery::{DISCOVERY_LABELS, DISCOVERY_TARGETS, Reachable};
 pub use endpoint::Endpoint;
 pub use group::{DeploymentGroup, GroupPatch, NewGroup};
 pub use image::{Image, ImagePatch, NewImage, RecordedDigest};

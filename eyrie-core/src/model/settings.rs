@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::{
     error::Invalid,
     id::SecretId,
-    model::{queue, retention},
+    model::{discovery, queue, retention},
     name::SettingKey,
     secret::{self, SecretUse},
     word_enum::word_enum,
@@ -37,6 +37,7 @@ impl TryFrom<BTreeMap<SettingKey, Value>> for Settings {
                 return Err(Invalid::new(format!("settings.{key}"), format!("is {size} bytes as JSON; at most {MAX_VALUE} are accepted")));
             }
             queue::check(key.as_str(), value)?;
+            discovery::check(key.as_str(), value)?;
             secret::check_setting(key.as_str(), value)?;
         }
         Ok(Self(fields))

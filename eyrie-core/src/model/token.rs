@@ -36,6 +36,8 @@ pub enum TokenBinding {
     Deployment(DeploymentId),
     /// One run.
     Run(RunId),
+    /// Everything there is (discovery).
+    Everything,
 }
 
 /// A token as it is kept: everything but the secret.

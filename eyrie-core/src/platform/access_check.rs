@@ -192,7 +192,8 @@ impl Acting {
                     _ => false,
                 };
                 match (kind, covered) {
-                    (_, false) => decided(Standing::Outsider, DecidedBy::TokenBinding),
+                    // Discovery has a check of its own.
+                    (_, false) | (TokenKind::Discovery, _) => decided(Standing::Outsider, DecidedBy::TokenBinding),
                     (TokenKind::Run, true) => decided(Standing::OwnRun, DecidedBy::TokenBinding),
                     // Its creator's current standing at that very place, cut to a developer's.
                     (_, true) => match created_by {

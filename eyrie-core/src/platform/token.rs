@@ -114,7 +114,7 @@ impl Acting {
                 let run = self.store().run(run).await?;
                 Some(Resource::in_deployment("token", id.uuid(), run.deployment_id, run.project_id))
             }
-            TokenBinding::User(_) => None,
+            TokenBinding::User(_) | TokenBinding::Everything => None,
         };
         match &resource {
             _ if own => {}

@@ -4,6 +4,7 @@ mod audit;
 mod cluster;
 mod datasource;
 mod deployment;
+mod discovery;
 mod event;
 mod explain;
 mod group;
@@ -72,6 +73,7 @@ pub(crate) fn routes() -> OpenApiRouter<Portal> {
         .merge(image::routes())
         .merge(monitor::routes())
         .merge(settings::routes())
+        .merge(discovery::routes())
         .routes(routes!(description))
 }
 

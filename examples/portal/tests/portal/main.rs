@@ -5,6 +5,7 @@ mod access;
 mod browser;
 mod clusters;
 mod decisions;
+mod discovery;
 mod document;
 mod events;
 mod monitors;
