@@ -2,6 +2,7 @@
 
 mod action;
 mod asset;
+mod audit;
 mod decision;
 mod deployment;
 mod description;
@@ -38,6 +39,8 @@ pub(crate) fn routes() -> Router<Portal> {
         .route("/", get(overview::home))
         .route("/projects/{id}", get(overview::project))
         .route("/projects/{id}/members", get(member::of_project).post(member::edit_project))
+        .route("/projects/{id}/audit", get(audit::of_project))
+        .route("/audit", get(audit::everything))
         .route("/groups/{id}/members", get(member::of_group).post(member::edit_group))
         .route("/deployments/{id}/members", get(member::of_deployment).post(member::edit_deployment))
         .route("/services/{id}", get(service::show))

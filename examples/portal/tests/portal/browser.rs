@@ -116,3 +116,29 @@ async fn what_a_step_says_is_shown_and_not_obeyed() {
     let log = site.ask("GET", &format!("/runs/{}/log", run.id), &[("cookie", &session)], "").await;
     assert_eq!((log.text.as_str(), log.header("content-type")), ("log <i>line</i>\u{241b}[31m\n", "text/plain; charset=utf-8"));
 }
+
+#[tokio::test]
+async fn the_audit_is_shown_to_those_who_may_read_it() {
+    let (site, ann) = Site::with_ann().await;
+    let run = site.markup_run().await;
+    let bob = site.outsider().await;
+    let see = async |who: &str, path: &str| site.ask("GET", path, &[("cookie", &format!("eyrie_session={who}"))], "").await;
+    let of_project = format!("/projects/{}/audit", run.project_id);
+    for path in ["/audit", of_project.as_str()] {
+        let page = see(&ann, path).await;
+        assert_eq!(page.status, 200, "{path}");
+        assert!(
+            page.text.contains("<code>run.start</code>") && page.text.contains(&format!("<code>run {}</code>", run.id)),
+            "{}",
+            page.text
+        );
+    }
+    let about = see(&ann, &format!("/audit?resource=run+{}", run.id)).await.text;
+    assert!(about.contains("run.start") && !about.contains("project.create"), "{about}");
+    assert_eq!(see(&bob, "/audit").await.status, 403);
+    assert_eq!(see(&bob, &of_project).await.status, 404);
+    let refused = see(&ann, "/audit").await.text;
+    assert!(refused.contains("data-state=\"refused\"") && refused.contains("<code>user.manage</code>"), "{refused}");
+    let markup = see(&ann, "/audit?resource=%3Cscript%3E%22").await.text;
+    assert!(markup.contains("&lt;script&gt;&quot;") && !markup.contains("<script>\""), "{markup}");
+}
