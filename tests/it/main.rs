@@ -1,5 +1,6 @@
 //! One binary for all tests over the whole.
 
+mod access;
 mod crash;
 mod dependencies;
 mod engine;

@@ -215,14 +215,16 @@ impl Acting {
         Ok(Decision::of(&grants))
     }
 
-    /// Whose overrides a list below the resource has to obey, for whoever was let through as that; none: nobody's, all of it is seen.
-    pub(super) fn reader(&self, decision: Decision) -> Option<UserId> {
+    /// Whose overrides a list below the resource has to obey, for whoever was let through there as that; none: nobody's, all of it is seen.
+    pub(super) fn reader(&self, resource: &Resource, decision: Decision) -> Option<UserId> {
         let whose = match self.principal.rights() {
             Principal::User { id, .. } => Some(*id),
             Principal::Token { created_by, .. } => *created_by,
             _ => None,
         };
-        whose.filter(|_| !matches!(decision.by, DecidedBy::Operator | DecidedBy::Owner))
+        let sees_all = matches!(decision.by, DecidedBy::Operator | DecidedBy::Owner);
+        // Below a deployment there is nothing to be overridden.
+        whose.filter(|_| !sees_all && resource.level() != AccessLevel::Deployment)
     }
 
     pub(super) async fn enabled_user(&self, id: UserId) -> Result<Option<User>> {

@@ -90,7 +90,7 @@ impl Acting {
             Some(project) if project != resource.project_id() => return Ok(Page { items: Vec::new(), next: None }),
             _ => Some(resource.project_id()),
         };
-        self.store().deployments(DeploymentFilter { project, reader: self.reader(decision), ..filter }, page).await
+        self.store().deployments(DeploymentFilter { project, reader: self.reader(&resource, decision), ..filter }, page).await
     }
 
     /// Changes a deployment that still has the version that was read. Whoever changes what it follows answers for its redeploys.

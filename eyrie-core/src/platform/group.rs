@@ -46,8 +46,9 @@ impl Acting {
     /// # Errors
     /// `NotFound`, also for a project that the principal may not read.
     pub async fn groups(&self, project: ProjectId, page: PageRequest) -> Result<Page<DeploymentGroup>> {
-        let decision = self.require_as(Permission::ProjectRead, &Resource::project(project)).await?;
-        self.store().groups(project, self.reader(decision), page).await
+        let resource = Resource::project(project);
+        let decision = self.require_as(Permission::ProjectRead, &resource).await?;
+        self.store().groups(project, self.reader(&resource, decision), page).await
     }
 
     /// Changes a group that still has the version that was read.

@@ -50,8 +50,9 @@ impl Acting {
     /// `NotFound` when it is no member, or has an override where the principal may not read; `Denied` when it has one where the principal
     /// is no admin; `Conflict` when that would leave a project without an owner to nobody.
     pub async fn remove_member(&self, project: ProjectId, user: UserId) -> Result<()> {
-        let decision = self.require_as(Permission::MemberEdit, &Resource::project(project)).await?;
-        if self.reader(decision).is_some() {
+        let resource = Resource::project(project);
+        let decision = self.require_as(Permission::MemberEdit, &resource).await?;
+        if self.reader(&resource, decision).is_some() {
             for given in self.store().overrides_of(project, user).await? {
                 let resource = match given.at {
                     OverrideAt::Group(group) => Resource::group(group, project),

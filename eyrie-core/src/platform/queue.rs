@@ -49,7 +49,7 @@ impl Acting {
             QueueOf::Deployment(deployment) => Resource::deployment(deployment, self.store().deployment(deployment).await?.project_id),
             QueueOf::Project(project) => Resource::project(project),
         };
-        let reader = self.reader(self.require_as(Permission::ProjectRead, &resource).await?);
+        let reader = self.reader(&resource, self.require_as(Permission::ProjectRead, &resource).await?);
         let page = self.store().queue(of, reader, page).await?;
         // A run stands behind runs of its own deployment, all of which may be read by whoever is shown it in a list.
         Ok(page.map(|standing| QueuedRun { queue: place(&standing, true), run: standing.run }))

@@ -52,7 +52,7 @@ impl Acting {
             DeployedServiceFilter { project: Some(project), .. } => Resource::project(project),
             _ => return Err(Invalid::new("project", "name the project or deployment whose deployed services to list").into()),
         };
-        let reader = self.reader(self.require_as(Permission::ProjectRead, &resource).await?);
+        let reader = self.reader(&resource, self.require_as(Permission::ProjectRead, &resource).await?);
         self.store().deployed_services(DeployedServiceFilter { reader, ..filter }, page).await
     }
 }

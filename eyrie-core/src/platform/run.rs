@@ -142,7 +142,7 @@ impl Acting {
             Some(resource) => {
                 let decision = self.require_as(Permission::ProjectRead, &resource).await?;
                 let project = Some(resource.project_id());
-                self.store().runs(RunFilter { project, reader: self.reader(decision), ..filter }, page).await
+                self.store().runs(RunFilter { project, reader: self.reader(&resource, decision), ..filter }, page).await
             }
             None => {
                 self.require_everywhere(Permission::UserManage, "all runs").await?;

@@ -5,6 +5,7 @@ mod decisions;
 mod fuzz;
 mod inventory;
 mod keyring;
+mod members;
 mod rest;
 mod restart;
 mod schedules;

@@ -7,6 +7,7 @@ mod deploy;
 mod keyring;
 mod local;
 mod manage;
+mod member;
 mod progress;
 mod queue;
 mod remote;
@@ -102,6 +103,11 @@ enum Command {
     /// Run services at recurring times.
     #[command(subcommand)]
     Schedule(schedule::ScheduleCommand),
+    /// Manage roles in projects, groups and deployments.
+    #[command(subcommand)]
+    Member(member::MemberCommand),
+    /// Say whether somebody may do something, and which grant decides; exits with 1 when not.
+    Explain(member::ExplainArguments),
     /// Take over what is in the services directory.
     Sync,
     /// Manage accounts.
@@ -280,6 +286,8 @@ async fn run(Arguments { place, command }: Arguments) -> CliResult {
         Command::Reject(arguments) => decide::decide_step(&place, arguments, StepDecision::Reject).await,
         Command::Schedule(command) => schedule::schedule(&place, command).await,
         Command::Keyring(command) => keyring::keyring(&place, command).await,
+        Command::Member(command) => member::member(&place, command).await,
+        Command::Explain(arguments) => member::explain(&place, arguments).await,
         Command::Sync => manage::sync(&place).await,
         Command::User(UserCommand::Add { name, operator }) => manage::add_user(&place, &name, operator).await,
         Command::Token(TokenCommand::Add { service, origin, days }) => manage::add_token(&place, &service, &origin, days).await,

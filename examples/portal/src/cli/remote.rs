@@ -40,6 +40,10 @@ impl Remote {
         Ok(checked(request.send().await?).await?.json().await?)
     }
 
+    pub(super) async fn put(&self, path: &str, body: &Value) -> CliResult<Value> {
+        Ok(checked(self.request(reqwest::Method::PUT, path).json(body).send().await?).await?.json().await?)
+    }
+
     /// Changes what still has that version.
     pub(super) async fn patch(&self, path: &str, version: u64, body: &Value) -> CliResult<Value> {
         let request = self.request(reqwest::Method::PATCH, path).header("If-Match", format!("\"{version}\"")).json(body);

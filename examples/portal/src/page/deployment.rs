@@ -43,6 +43,7 @@ pub(super) async fn show(
         dl.facts {
             dt { "Project" } dd { a href={ "/projects/" (deployment.project_id) } { "its project" } }
             @if let Some(service) = deployment.service_id { dt { "Service" } dd { a href={ "/services/" (service) } { "its service" } } }
+            dt { "Roles" } dd { a href={ "/deployments/" (id) "/members" } { "who differs here" } }
             dt { "Slug" } dd { (deployment.slug) }
             (source::facts(&sources, deployment))
             @for service in &deployed.items { dt { "Runs now" } dd { (badge(service.state.as_str())) " since " (moment(service.updated_at)) } }
