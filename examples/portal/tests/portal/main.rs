@@ -8,6 +8,7 @@ mod decisions;
 mod discovery;
 mod document;
 mod events;
+mod matrix;
 mod members;
 mod monitors;
 mod queue;
