@@ -68,6 +68,10 @@ impl World {
             world.me.set_member(project, users[name], role).await.unwrap();
         }
         world.me.transfer_project(project, Some(users["owner"])).await.unwrap();
+        // One to be looked at and taken away, which changes nothing about what the user may do.
+        for at in [OverrideAt::Group(group), OverrideAt::Deployment(deployment.id)] {
+            world.me.set_override(at, users["user"], Grant::User).await.unwrap();
+        }
         for name in ["group-none", "raised"] {
             world.me.set_override(OverrideAt::Group(group), users[name], Grant::None).await.unwrap();
         }
