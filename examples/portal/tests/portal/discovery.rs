@@ -95,6 +95,9 @@ async fn a_token_lists_what_whoever_made_it_may_read() {
     assert_eq!(elsewhere.problem(), (404, "not-found".to_owned()));
     let days = json!({ "name": "x", "target": { "project": project }, "origin": "o", "days": 181 });
     assert_eq!(site.post(&bob, "/api/v1/discovery/tokens", &days).await.json()["field"], "days");
+    // A project keeps an admin.
+    let ann_id = users.items.iter().find(|user| user.name.as_str() == "ann").unwrap().id;
+    operator.set_member(project, ann_id, eyrie_core::model::Role::Admin).await.unwrap();
     operator.remove_member(project, bob_id).await.unwrap();
     assert_eq!(site.get(&made, "/api/v1/discovery").await.problem(), (404, "not-found".to_owned()));
     // People list what they may read, project by project.
