@@ -157,15 +157,18 @@ impl Acting {
                 self.require_everywhere(Permission::UserManage, "discovery of everything").await?;
                 return Ok((None, None));
             };
-            let decision = self.require_as(Permission::ProjectRead, &Resource::project(project)).await?;
-            return Ok((asked, self.reader(decision)));
+            let resource = Resource::project(project);
+            let decision = self.require_as(Permission::ProjectRead, &resource).await?;
+            return Ok((asked, self.reader(&resource, decision)));
         };
         let missing = || Error::not_found("project");
         match binding {
             TokenBinding::Project(project) if asked.is_none_or(|asked| asked == *project) => {
                 let Some(creator) = created_by else { return Ok((Some(*project), None)) };
-                let decision = self.judge_user(*creator, &Resource::project(*project)).await?;
-                if Permission::ProjectRead.allows(decision.standing) { Ok((Some(*project), self.reader(decision))) } else { Err(missing()) }
+                let resource = Resource::project(*project);
+                let decision = self.judge_user(*creator, &resource).await?;
+                let reader = self.reader(&resource, decision);
+                if Permission::ProjectRead.allows(decision.standing) { Ok((Some(*project), reader)) } else { Err(missing()) }
             }
             TokenBinding::Everything => {
                 if let Some(creator) = created_by

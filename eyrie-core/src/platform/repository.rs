@@ -3,7 +3,7 @@
 use crate::{
     access::Permission,
     error::{Invalid, Result},
-    id::{ProjectId, RepositoryId},
+    id::RepositoryId,
     model::{NewRepository, Repository, RepositoryPatch},
     platform::{Acting, project::display_name},
     store::{Page, PageRequest, RepositoryFilter},

@@ -47,6 +47,11 @@ async fn who_sees_and_links_a_cluster() {
             .as_str()
             .unwrap()
             .to_owned();
+    // A project keeps an admin, whatever becomes of bob.
+    let users = site.get(&ann, "/api/v1/users").await.json();
+    let own = users["items"].as_array().unwrap().iter().find(|user| user["name"] == "ann").unwrap()["id"].as_str().unwrap().to_owned();
+    let place = format!("/api/v1/projects/{project}/members/{own}");
+    assert!(site.put("PUT", &ann, &place, &[], &json!({ "role": "admin" })).await.status.is_success());
     let id = site.post(&ann, "/api/v1/clusters", &json!({ "name": "shared" })).await.json()["id"].as_str().unwrap().to_owned();
     let (cluster, grant) = (format!("/api/v1/clusters/{id}"), format!("/api/v1/clusters/{id}/grants/{project}"));
     let link = format!("/api/v1/deployments/{deployment}/clusters/{id}");

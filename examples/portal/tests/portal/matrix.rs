@@ -16,6 +16,7 @@ use eyrie_core::{
     },
     name::{DisplayName, Origin, ServiceName},
     platform::{NewServiceToken, NewUser, ServiceTokenTarget, StartRun},
+    secret::MemoryKeyring,
     store::{
         Change, Command, DeployedServiceFilter, DeploymentFilter, End, Fence, PageRequest, QueueOf, RunFilter, RunStore, Settle,
         Settlement, TokenStore, WorkerStore,
@@ -44,7 +45,8 @@ impl World {
         let services = Path::new(env!("CARGO_MANIFEST_DIR")).join("../services");
         let store = Arc::new(MemoryStore::new());
         let builder = Eyrie::builder(store.clone()).without_worker();
-        let eyrie = builder.services(ServicesRoot::open(services).unwrap(), ScriptOptions::default()).start().await.unwrap();
+        let builder = builder.services(ServicesRoot::open(services).unwrap(), ScriptOptions::default());
+        let eyrie = builder.keyring(MemoryKeyring::generate().unwrap()).start().await.unwrap();
         let options = PortalOptions::default();
         let router = router(eyrie.clone(), options.clone());
         let site = Site { store, eyrie, options, router };
@@ -108,7 +110,42 @@ impl World {
             ("tokens", token.id.to_string()),
             ("users", users["user"].to_string()),
         ]);
+        world.make_sources_and_places().await;
         world
+    }
+
+    /// Makes something over REST, as the operator.
+    async fn make(&mut self, kind: &'static str, place: String, body: Value) {
+        let made = self.site.post(&self.tokens["operator"], &format!("/api/v1/{place}"), &body).await;
+        assert!(made.status.is_success(), "{place}: {}", made.text);
+        self.ids.insert(kind, made.json()["id"].as_str().unwrap().to_owned());
+    }
+
+    /// Where deployments come from and go to.
+    async fn make_sources_and_places(&mut self) {
+        let id = |world: &Self, kind: &str| world.ids[kind].clone();
+        let (project, deployment) = (id(self, "projects"), id(self, "deployments"));
+        let url = "https://git.example.org/shop.git";
+        self.make("repositories", "repositories".to_owned(), json!({ "project_id": project, "slug": "shop", "url": url })).await;
+        self.make("branches", format!("repositories/{}/branches", id(self, "repositories")), json!({ "name": "main" })).await;
+        let image = json!({ "project_id": project, "reference": "registry.example.org/shop:main" });
+        self.make("images", "images".to_owned(), image).await;
+        self.make("monitors", format!("deployments/{deployment}/monitors"), monitor("up")).await;
+        self.make("secrets", format!("projects/{project}/secrets"), json!({ "name": "password", "value": "swordfish" })).await;
+        self.make("datasources", "datasources".to_owned(), datasource(&project, "backups")).await;
+        self.make("clusters", "clusters".to_owned(), json!({ "name": "shared" })).await;
+        let operator = self.tokens["operator"].clone();
+        let cluster = id(self, "clusters");
+        let places = [
+            format!("/api/v1/clusters/{cluster}/grants/{project}"),
+            format!("/api/v1/deployments/{deployment}/clusters/{cluster}"),
+            format!("/api/v1/groups/{}/clusters/{cluster}", id(self, "groups")),
+            format!("/api/v1/scopes/{}/clusters/{cluster}", id(self, "scopes")),
+        ];
+        for place in places {
+            let put = self.site.put("PUT", &operator, &place, &[], &Value::Null).await;
+            assert!(put.status.is_success(), "{place}: {}", put.text);
+        }
     }
 
     async fn user(&mut self, name: &'static str, operator: bool) -> UserId {
@@ -189,14 +226,24 @@ impl World {
     fn request(&self, method: &str, route: &str) -> (String, Value) {
         let kind = route.trim_start_matches("/api/v1/").split('/').next().unwrap();
         let id = |kind: &str| self.ids[kind].clone();
-        let mut path = route.replace("{step}", "0").replace("{user_id}", &id("users"));
+        let mut path = route.replace("{step}", "0").replace("{user_id}", &id("users")).replace("{type}", "service");
+        path = path.replace("{cluster_id}", &id("clusters")).replace("{project_id}", &id("projects"));
         if path.contains("{id}") {
             path = path.replace("{id}", &id(kind));
         }
         let query = match (method, route) {
             ("GET", "/api/v1/runs") => format!("?deployment={}", id("deployments")),
             ("GET", "/api/v1/deployed-services" | "/api/v1/releases") => format!("?deployment={}", id("deployments")),
-            ("GET", "/api/v1/services" | "/api/v1/audit") => format!("?project={}", id("projects")),
+            (
+                "GET",
+                "/api/v1/services"
+                | "/api/v1/audit"
+                | "/api/v1/repositories"
+                | "/api/v1/images"
+                | "/api/v1/datasources"
+                | "/api/v1/clusters",
+            ) => format!("?project={}", id("projects")),
+            ("GET", "/api/v1/releases/{id}/diff") => format!("?against={}", id("releases")),
             ("GET", route) if route.ends_with("/explain") => "?permission=project.read".to_owned(),
             _ => String::new(),
         };
@@ -212,6 +259,24 @@ impl World {
             ("POST", "/api/v1/tokens") => {
                 json!({ "name": "new", "target": { "deployment": id("deployments") }, "origin": "ci", "days": 1 })
             }
+            ("POST", "/api/v1/discovery/tokens") => {
+                json!({ "name": "new", "target": { "project": id("projects") }, "origin": "proxy", "days": 1 })
+            }
+            ("POST", "/api/v1/repositories") => {
+                json!({ "project_id": id("projects"), "slug": "new", "url": "https://git.example.org/new.git" })
+            }
+            ("POST", "/api/v1/repositories/{id}/branches") => json!({ "name": "new" }),
+            ("POST", "/api/v1/branches/{id}/commit") => json!({ "commit": "1".repeat(40) }),
+            ("POST", "/api/v1/images") => json!({ "project_id": id("projects"), "reference": "registry.example.org/new:main" }),
+            ("POST", "/api/v1/images/{id}/digest") => json!({ "digest": format!("sha256:{}", "1".repeat(64)) }),
+            ("POST", "/api/v1/deployments/{id}/monitors") => monitor("new"),
+            ("POST", "/api/v1/monitors/{id}/results") => json!({ "outcome": "passed" }),
+            ("POST", "/api/v1/projects/{id}/secrets" | "/api/v1/secrets") => json!({ "name": "new", "value": "swordfish" }),
+            ("PUT", "/api/v1/secrets/{id}/value") => json!({ "value": "swordfish" }),
+            ("POST", "/api/v1/datasources") => datasource(&id("projects"), "new"),
+            ("POST", "/api/v1/clusters") => json!({ "name": "new" }),
+            ("POST", "/api/v1/clusters/{id}/state") => json!({ "move": "begin" }),
+            ("PUT", "/api/v1/clusters/{id}/limit") => json!({ "max_running": 3 }),
             ("POST", "/api/v1/users") => json!({ "name": "new" }),
             ("PATCH", "/api/v1/users/{id}") => json!({ "disabled": true }),
             ("POST", "/api/v1/steps") => json!({ "name": "a step" }),
@@ -259,6 +324,15 @@ impl World {
         // A token says nothing of its last use here, so that looking at them changes nothing.
         told + &format!("{:?}{:?}", me.users(all).await.unwrap().items, me.tokens(all).await.unwrap().items)
     }
+}
+
+fn monitor(slug: &str) -> Value {
+    json!({ "slug": slug, "check": { "type": "http_request", "url": "https://shop.example.org/health" } })
+}
+
+fn datasource(project: &str, slug: &str) -> Value {
+    let config = json!({ "path": "/srv/backups" });
+    json!({ "project_id": project, "slug": slug, "data_type": "filesystem", "usage": "remote_backup", "config": config })
 }
 
 /// The operations of the document that need a token, in the order of their paths.
@@ -343,7 +417,8 @@ async fn ids_of_another_project_lead_nowhere() {
     let before = world.everything().await;
     let id = |kind: &str| world.ids[kind].clone();
     for (method, route) in operations(&world).await {
-        if !route.contains("{id}") || route.contains("/users/") {
+        // Clusters are the operators': whoever is none is refused before anything is looked for.
+        if !route.contains("{id}") || route.contains("/users/") || (route.starts_with("/api/v1/clusters/") && method != "GET") {
             continue;
         }
         let (path, body) = world.request(&method, &route);
