@@ -220,7 +220,11 @@ impl Permission {
             | Self::RunResume
             | Self::RunUndo
             | Self::RunApprove
-            | Self::RunReport => &[AccessLevel::Deployment],
+            | Self::RunReport
+            | Self::MonitorCreate
+            | Self::MonitorUpdate
+            | Self::MonitorRecord
+            | Self::MonitorDelete => &[AccessLevel::Deployment],
             Self::ClusterLink => &[AccessLevel::Group, AccessLevel::Deployment],
             Self::TokenCreate | Self::TokenRevoke => &[AccessLevel::Project, AccessLevel::Deployment],
             _ => &[AccessLevel::Project],

@@ -1,6 +1,9 @@
 //! Discovery: what is deployed, and where it can be reached, for proxies and scrapers.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -239,20 +242,21 @@ impl Acting {
         deployment: &Deployment,
         known: &mut Known,
     ) -> Result<DiscoveredService> {
-        if !known.groups.contains_key(&deployment.group_id) {
-            known.groups.insert(deployment.group_id, self.store().group(deployment.group_id).await?);
-        }
-        if let Some(scope) = deployment.scope_id
-            && !known.scopes.contains_key(&scope)
-        {
-            known.scopes.insert(scope, self.store().scope(scope).await?);
-        }
-        let group = known.groups.get(&deployment.group_id).ok_or_else(|| Error::not_found("group"))?;
-        let scope = deployment.scope_id.and_then(|scope| known.scopes.get(&scope));
+        let group = match known.groups.entry(deployment.group_id) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => place.insert(self.store().group(deployment.group_id).await?),
+        };
+        let scope = match deployment.scope_id {
+            None => None,
+            Some(id) => Some(match known.scopes.entry(id) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(place) => place.insert(self.store().scope(id).await?),
+            }),
+        };
         let defaults = self.eyrie.0.types.get(&group.group_type).map(|known| known.defaults()).unwrap_or_default();
         let levels = [
             Some((Level::Deployment, &deployment.settings)),
-            scope.map(|scope| (Level::Scope, &scope.settings)),
+            scope.as_ref().map(|scope| (Level::Scope, &scope.settings)),
             Some((Level::Group, &group.settings)),
             Some((Level::Project, &project.settings)),
             Some((Level::Default, &defaults)),

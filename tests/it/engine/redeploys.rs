@@ -9,14 +9,15 @@ use eyrie_core::{
     deployment_type::{DeploymentType, PlanRequest},
     engine::WorkerOptions,
     git::{BranchName, CommitId},
-    id::{AuditId, DeploymentId, ImageId, SecretId},
+    id::{DeploymentId, ImageId, SecretId},
     model::{
-        AuditEntry, DeploymentPatch, MonitorCheck, MonitorOutcome, MonitorResult, NewBranch, NewImage, NewMonitor, NewRepository, NewScope,
-        Plan, PrincipalRef, Repository, RepositoryPatch, Role, Run, RunKind, RunState, ScopePatch, Verdict,
+        DeploymentPatch, MonitorCheck, MonitorOutcome, MonitorResult, NewBranch, NewImage, NewMonitor, NewRepository, NewScope, NewSecret,
+        Owner, Plan, RepositoryPatch, Role, Run, RunKind, RunState, ScopePatch,
     },
     name::{GroupType, Slug},
     oci::{ImageDigest, ImageReference},
     platform::StartRun,
+    secret::MemoryKeyring,
     store::{AuditFilter, PageRequest, RunFilter},
 };
 use eyrie_tests::world::{Ground, Kind, World, deployment, quick};
@@ -215,39 +216,23 @@ async fn a_branch_moves(kind: Kind) {
 }
 
 async fn credentials_are_not_sent_to_another_host(kind: Kind) {
-    let world = World::on(&Ground::new(kind).await, quick()).await;
+    let ground = Ground::new(kind).await;
+    let world = World::with(&ground, quick(), |builder| builder.keyring(MemoryKeyring::generate().unwrap())).await;
     let url = |text: &str| GitUrl::new(text).unwrap();
     let mut new = NewRepository::new(Slug::new("shop").unwrap(), url("https://git.example.org/shop.git"));
     new.credentials_secret_id = Some(SecretId::new());
     assert_eq!(world.me.create_repository(new.clone()).await.unwrap_err().invalid().unwrap().field(), "credentials_secret_id");
-    new.credentials_secret_id = None;
-    let made = world.me.create_repository(new).await.unwrap();
-    let with_secret = Repository { credentials_secret_id: Some(SecretId::new()), ..made };
-    world.ground.store.update_repository(&with_secret, &entry()).await.unwrap();
+    let secret = world.me.create_secret(Owner::Operators, NewSecret::new("git", "swordfish").unwrap()).await.unwrap();
+    new.credentials_secret_id = Some(secret.id);
+    let with_secret = world.me.create_repository(new).await.unwrap();
     let to = |text: &str| RepositoryPatch { url: Some(url(text)), ..RepositoryPatch::default() };
-    let refused = world.me.update_repository(with_secret.id, 2, to("https://evil.example.org/shop.git")).await.unwrap_err();
+    let refused = world.me.update_repository(with_secret.id, 1, to("https://evil.example.org/shop.git")).await.unwrap_err();
     assert_eq!(refused.invalid().unwrap().field(), "credentials_secret_id");
-    let same_host = world.me.update_repository(with_secret.id, 2, to("ssh://git@GIT.example.org/team/shop.git")).await.unwrap();
+    let same_host = world.me.update_repository(with_secret.id, 1, to("ssh://git@GIT.example.org/team/shop.git")).await.unwrap();
     assert_eq!(same_host.credentials_secret_id, with_secret.credentials_secret_id);
     let without = RepositoryPatch { credentials_secret_id: Some(None), ..to("https://evil.example.org/shop.git") };
-    let moved = world.me.update_repository(with_secret.id, 3, without).await.unwrap();
-    assert_eq!((moved.credentials_secret_id, moved.version), (None, 4));
-}
-
-/// An entry for what a test does to the store.
-fn entry() -> AuditEntry {
-    AuditEntry {
-        id: AuditId::new(),
-        at: eyrie_core::Timestamp::now(),
-        principal: PrincipalRef::LocalOperator { name: "tester".to_owned() },
-        origin: None,
-        action: "repository.update".to_owned(),
-        resource: "a test".to_owned(),
-        project_id: None,
-        verdict: Verdict::Allowed,
-        reason: String::new(),
-        count: 1,
-    }
+    let moved = world.me.update_repository(with_secret.id, 2, without).await.unwrap();
+    assert_eq!((moved.credentials_secret_id, moved.version), (None, 3));
 }
 
 async fn monitor_logs_are_pruned_as_the_scope_says(kind: Kind) {

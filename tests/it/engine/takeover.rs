@@ -174,6 +174,7 @@ async fn who_may_no_longer_resume_is_found_out_at_a_takeover(kind: Kind) {
     let (user, dora) = idle.user("dora", Role::Admin).await;
     dora.resume_run(run, "").await.unwrap();
     ground.claim_and_die(run).await;
+    idle.resident_admin().await;
     idle.me.set_member(idle.deployment.project_id, user, Role::Developer).await.unwrap();
     let world = World::on(&ground, quick()).await;
     let view = world.until(run, RunState::Parked).await;
