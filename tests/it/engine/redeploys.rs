@@ -12,7 +12,7 @@ use eyrie_core::{
     id::{DeploymentId, ImageId, SecretId},
     model::{
         DeploymentPatch, MonitorCheck, MonitorOutcome, MonitorResult, NewBranch, NewImage, NewMonitor, NewRepository, NewScope, NewSecret,
-        Owner, Plan, RepositoryPatch, Role, Run, RunKind, RunState, ScopePatch,
+        Owner, Plan, PrincipalRef, RepositoryPatch, Role, Run, RunKind, RunState, ScopePatch,
     },
     name::{GroupType, Slug},
     oci::{ImageDigest, ImageReference},

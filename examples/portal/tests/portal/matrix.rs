@@ -58,7 +58,7 @@ impl World {
 
         let mut users = BTreeMap::new();
         for name in SUBJECTS.iter().filter(|name| !name.ends_with("-token") && **name != "disabled-owner") {
-            users.insert(*name, world.user(*name, *name == "operator").await);
+            users.insert(*name, world.user(name, *name == "operator").await);
         }
         for (name, role) in [
             ("user", Role::User),
