@@ -129,7 +129,7 @@ async fn set(backend: &Backend, at: &At, name: &str, role: Grant) -> CliResult<(
             Ok(at) => drop(me.set_override(at, user, role).await?),
             Err(project) => {
                 let role = role.role().ok_or("there is no role none in a project; remove the member instead")?;
-                drop(me.set_member(project, user, role).await?);
+                me.set_member(project, user, role).await?;
             }
         },
         Backend::Remote(remote) => drop(remote.put(&format!("{}/members/{user}", route(at)), &json!({ "role": role })).await?),
