@@ -61,7 +61,7 @@ async fn another_projects_ids_in_paths(kind: Kind) {
         assert!(answer == missing || matches!(answer.0, 403 | 422), "{method} {path}: {answer:?}");
         tried += 1;
         // The same on her own answers something else: it is the id that was refused.
-        if method == Method::GET && !path.ends_with("/events") && answer.0 == 404 {
+        if method == Method::GET && !path.ends_with("/events") && answer.0 == 404 && !path.contains("{user_id}") {
             let own = placed(&path, &town.first, &town.alice_ids[0]).unwrap();
             assert_ne!(ask(&method, &own, &Value::Null).await.0, 404, "{path}");
         }
