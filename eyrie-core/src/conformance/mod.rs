@@ -55,7 +55,7 @@ pub mod undo;
 pub mod users;
 pub mod workers;
 
-use std::{any::Any, future::Future, panic::AssertUnwindSafe};
+use std::{any::Any, future::Future, panic::AssertUnwindSafe, pin::Pin};
 
 use futures_util::FutureExt;
 
@@ -66,10 +66,10 @@ const SEEDS: u64 = 20;
 
 /// Runs the cases, each on a store of its own.
 macro_rules! cases {
-    ($fresh:ident: $($family:ident { $($case:ident),+ $(,)? })+) => {$($({
-        let store = Box::pin($fresh()).await;
-        named(concat!(stringify!($family), "::", stringify!($case)), Box::pin($family::$case(&store))).await;
-    })+)+};
+    ($fresh:ident: $($family:ident { $($case:ident),+ $(,)? })+) => {$($(
+        let name = concat!(stringify!($family), "::", stringify!($case));
+        Box::pin(alone(name, &$fresh, |store| Box::pin($family::$case(store)))).await;
+    )+)+};
 }
 
 /// Runs every case, each on what `fresh` makes. A case whose demands are not met panics with the case's name.
@@ -201,9 +201,20 @@ where
         }
     }
     for seed in 1..=SEEDS {
-        let store = Box::pin(fresh()).await;
-        named("histories::random_histories", Box::pin(histories::random_histories(&store, seed))).await;
+        Box::pin(alone("histories::random_histories", &fresh, |store| Box::pin(histories::random_histories(store, seed)))).await;
     }
+}
+
+/// Awaits the case on a store of its own. The case's future is made in the closure: were all of them made in one function, they would
+/// not fit onto its stack together.
+async fn alone<F, Fut, S>(name: &str, fresh: &F, case: impl for<'a> FnOnce(&'a S) -> Pin<Box<dyn Future<Output = ()> + 'a>>)
+where
+    F: Fn() -> Fut,
+    Fut: Future<Output = S>,
+    S: Store,
+{
+    let store = Box::pin(fresh()).await;
+    named(name, case(&store)).await;
 }
 
 /// Awaits the case; when it panics, panics with its name before the message.
