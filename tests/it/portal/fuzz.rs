@@ -38,6 +38,10 @@ async fn generated_requests_of_every_role_are_answered_as_the_document_says() {
     let (_, document) = ann.get("openapi.json").await;
     let operations: usize = document["paths"].as_object().unwrap().values().map(|methods| methods.as_object().unwrap().len()).sum();
     let examples = requests().div_ceil(operations).to_string();
+    // It keeps notes beside its settings.
+    for file in ["schemathesis.toml", "hooks.py"] {
+        std::fs::copy(Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz").join(file), field.file(file)).unwrap();
+    }
     for role in ["operator", "admin", "developer", "user", "outsider", "service-token"] {
         let mut ids = Ids::default();
         let own = project(&field, &ann, &format!("of-{role}"), &mut ids).await;
@@ -66,7 +70,7 @@ async fn generated_requests_of_every_role_are_answered_as_the_document_says() {
             .args(["--continue-on-failure", "--no-color", "--warnings", "off"])
             .env("EYRIE_FUZZ_IDS", &list)
             .env("PYTHONDONTWRITEBYTECODE", "1")
-            .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz"))
+            .current_dir(field.dir.path())
             .output()
             .unwrap();
         let said = String::from_utf8_lossy(&output.stdout);
