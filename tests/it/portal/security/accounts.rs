@@ -4,9 +4,13 @@ use eyrie_tests::world::Kind;
 use reqwest::header;
 use serde_json::json;
 
-use super::{Client, Field, Server, Town, on_both_stores};
+use super::{Client, Field, Server, Town};
+use crate::engine::on_databases;
 
-on_both_stores! { whoever_comes_first_is_nobody guesses_tell_nothing }
+on_databases! {
+    whoever_comes_first_is_nobody;
+    guesses_tell_nothing;
+}
 
 async fn whoever_comes_first_is_nobody(kind: Kind) {
     let field = if kind == Kind::Postgres { Field::on_postgres().await } else { Field::new() };

@@ -22,25 +22,6 @@ use super::{
 /// An id that nothing has.
 const NOBODY: &str = "01234567-89ab-7cde-8f01-23456789abcd";
 
-/// Tests of this module's rules, each a function of the kind of store.
-macro_rules! on_both_stores {
-    ($($rule:ident)+) => {
-        mod sqlite {$(
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $rule() {
-                Box::pin(super::$rule(eyrie_tests::world::Kind::Sqlite)).await;
-            }
-        )+}
-        mod postgres {$(
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $rule() {
-                Box::pin(super::$rule(eyrie_tests::world::Kind::Postgres)).await;
-            }
-        )+}
-    };
-}
-use on_both_stores;
-
 /// A server with two projects, of which each has an admin who knows nothing of the other.
 struct Town {
     // Before the folder, in which its log is.

@@ -6,9 +6,13 @@ use eyrie_tests::world::Kind;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{Town, on_both_stores, whole};
+use super::{Town, whole};
+use crate::engine::on_databases;
 
-on_both_stores! { hostile_names_are_refused_by_the_fields_name a_namespace_is_never_used_again }
+on_databases! {
+    hostile_names_are_refused_by_the_fields_name;
+    a_namespace_is_never_used_again;
+}
 
 const HOSTILE: [&str; 12] = ["a\nb", "{{x}}", "$(id)", "`id`", "a;b", "&a", "*a", "-rf", "../a", "\u{430}bc", "a\u{200b}b", ""];
 

@@ -4,9 +4,13 @@ use eyrie_tests::world::Kind;
 use reqwest::header;
 use serde_json::json;
 
-use super::{Town, on_both_stores};
+use super::Town;
+use crate::engine::on_databases;
 
-on_both_stores! { a_form_from_elsewhere_is_refused markup_in_messages_is_text }
+on_databases! {
+    a_form_from_elsewhere_is_refused;
+    markup_in_messages_is_text;
+}
 
 async fn a_form_from_elsewhere_is_refused(kind: Kind) {
     let town = Town::new(kind).await;

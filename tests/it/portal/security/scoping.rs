@@ -4,9 +4,14 @@ use eyrie_tests::world::Kind;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{Ids, NOBODY, Town, on_both_stores, whole};
+use super::{Ids, NOBODY, Town, whole};
+use crate::engine::on_databases;
 
-on_both_stores! { another_projects_ids_in_paths another_projects_ids_in_bodies a_member_cannot_rise }
+on_databases! {
+    another_projects_ids_in_paths;
+    another_projects_ids_in_bodies;
+    a_member_cannot_rise;
+}
 
 /// The path with ids of these things in it; none when it has none, or there is nothing of that kind.
 fn placed(path: &str, ids: &Ids, user: &str) -> Option<String> {

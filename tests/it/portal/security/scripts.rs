@@ -6,9 +6,13 @@ use eyrie_tests::world::Kind;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{Town, on_both_stores, whole};
+use super::{Town, whole};
+use crate::engine::on_databases;
 
-on_both_stores! { a_service_names_nothing_outside_its_folder only_operators_add_executables }
+on_databases! {
+    a_service_names_nothing_outside_its_folder;
+    only_operators_add_executables;
+}
 
 async fn a_service_names_nothing_outside_its_folder(kind: Kind) {
     let town = Town::new(kind).await;

@@ -6,9 +6,13 @@ use eyrie_tests::world::Kind;
 use reqwest::{Method, Response};
 use serde_json::json;
 
-use super::{Client, Town, on_both_stores};
+use super::{Client, Town};
+use crate::engine::on_databases;
 
-on_both_stores! { a_stream_ends_when_its_reader_may_not_read_any_more a_stream_of_another_project_is_not_there }
+on_databases! {
+    a_stream_ends_when_its_reader_may_not_read_any_more;
+    a_stream_of_another_project_is_not_there;
+}
 
 /// How long a stream may stay open after that.
 const LIMIT: Duration = Duration::from_secs(5);

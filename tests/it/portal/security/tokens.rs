@@ -4,9 +4,13 @@ use eyrie_tests::world::Kind;
 use reqwest::Method;
 use serde_json::json;
 
-use super::{Client, NOBODY, Town, on_both_stores, whole};
+use super::{Client, NOBODY, Town, whole};
+use crate::engine::on_databases;
 
-on_both_stores! { a_bad_token_opens_nothing a_token_in_the_address_is_refused }
+on_databases! {
+    a_bad_token_opens_nothing;
+    a_token_in_the_address_is_refused;
+}
 
 async fn a_bad_token_opens_nothing(kind: Kind) {
     let town = Town::new(kind).await;
