@@ -155,12 +155,6 @@ impl MemberStore for SeaStore {
         .await
     }
 
-    async fn role_in(&self, project: ProjectId, user: UserId) -> Result<Option<Role>> {
-        let select = membership::Entity::find_by_id((project.uuid(), user.uuid()));
-        let found: Vec<Membership> = all_found(self.read(), "membership", select).await?;
-        Ok(found.first().map(|membership| membership.role))
-    }
-
     async fn memberships(&self, project: ProjectId) -> Result<Vec<Membership>> {
         let select = membership::Entity::find().filter(membership::Column::ProjectId.eq(project.uuid()));
         all_found(self.read(), "membership", select).await

@@ -1,7 +1,8 @@
 //! Overrides of roles, all that counts on a path, and lists that leave out what an override hides.
 
 use super::fixtures::{
-    advance, audit, chain, done, held_in, kept_deployment, kept_group, kept_project, kept_user, planned_release, queued, refused, success,
+    advance, audit, chain, done, held_in, kept_deployment, kept_group, kept_project, kept_user, planned_release, queued, refused, role_in,
+    success,
 };
 use crate::{
     error::ErrorKind,
@@ -155,7 +156,7 @@ pub async fn the_last_admin_stays(store: &dyn Store) {
     let entry = audit("member.edit");
     refused(store, ErrorKind::Conflict, &entry, store.set_membership(&lowered(ann), &entry).await).await;
     refused(store, ErrorKind::Conflict, &entry, store.remove_membership(project.id, ann, &entry).await).await;
-    assert_eq!(store.role_in(project.id, ann).await.unwrap(), Some(Role::Admin));
+    assert_eq!(role_in(store, project.id, ann).await, Some(Role::Admin));
     done(store, &entry, store.set_membership(&Membership { role: Role::Admin, ..lowered(ann) }, &entry).await).await;
     let other = audit("member.edit");
     done(store, &other, store.remove_membership(project.id, bob, &other).await).await;

@@ -19,8 +19,8 @@ use crate::{
     id::{AuditId, BranchId, DeploymentId, GroupId, ProjectId, RepositoryId, RunId, ScopeId, ServiceId, TokenId, UserId, WorkerId},
     model::{
         AuditEntry, Branch, Deployment, DeploymentGroup, Namespace, Plan, PlannedRelease, PrincipalRef, Project, QueuePolicy, Repository,
-        Run, RunKind, RunRow, RunState, Scope, Service, ServiceSource, Settings, Step, StepIndex, Token, TokenBinding, TokenKind, User,
-        Verdict,
+        Role, Run, RunKind, RunRow, RunState, Scope, Service, ServiceSource, Settings, Step, StepIndex, Token, TokenBinding, TokenKind,
+        User, Verdict,
     },
     name::{DisplayName, GroupType, Origin, ServiceName, Slug, UserName},
     store::{AuditFilter, Claim, Enqueue, NewUserRule, RequestKey, Store},
@@ -258,6 +258,12 @@ pub async fn kept_user(store: &dyn Store, name: &str) -> User {
     let user = user(name);
     store.create_user(&user, NewUserRule::NameIsFree, &audit("user.create")).await.unwrap();
     user
+}
+
+/// The user's role in the project, if it is a member.
+pub async fn role_in(store: &dyn Store, project: ProjectId, user: UserId) -> Option<Role> {
+    let members = store.memberships(project).await.unwrap();
+    members.iter().find(|member| member.user_id == user).map(|member| member.role)
 }
 
 /// A token of an hour, with a random-looking secret.

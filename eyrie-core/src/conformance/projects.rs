@@ -1,6 +1,6 @@
 //! Projects, their namespaces and members.
 
-use super::fixtures::{audit, done, group, kept_group, kept_project, kept_user, project, refused, service};
+use super::fixtures::{audit, done, group, kept_group, kept_project, kept_user, project, refused, role_in, service};
 use crate::{
     error::ErrorKind,
     id::{ProjectId, UserId},
@@ -68,12 +68,12 @@ pub async fn in_use_is_not_deleted(store: &dyn Store) {
     refused(store, ErrorKind::Conflict, &entry, store.delete_project(first.id, &entry).await).await;
     store.delete_group(group.id, &audit("group.delete")).await.unwrap();
     refused(store, ErrorKind::Conflict, &entry, store.delete_project(first.id, &entry).await).await;
-    assert_eq!(store.role_in(first.id, member.user_id).await.unwrap(), Some(Role::User));
+    assert_eq!(role_in(store, first.id, member.user_id).await, Some(Role::User));
     store.delete_service(service.id, &audit("service.delete")).await.unwrap();
     done(store, &entry, store.delete_project(first.id, &entry).await).await;
 
     assert!(store.project(first.id).await.unwrap_err().is_not_found());
-    assert_eq!(store.role_in(first.id, member.user_id).await.unwrap(), None);
+    assert_eq!(role_in(store, first.id, member.user_id).await, None);
     assert_eq!(store.memberships(first.id).await.unwrap(), []);
     let gone = audit("project.delete");
     refused(store, ErrorKind::NotFound, &gone, store.delete_project(first.id, &gone).await).await;
@@ -121,8 +121,8 @@ pub async fn members(store: &dyn Store) {
         let entry = audit("member.set");
         done(store, &entry, store.set_membership(&membership, &entry).await).await;
     }
-    assert_eq!(store.role_in(first.id, one).await.unwrap(), Some(Role::Developer));
-    assert_eq!(store.role_in(second.id, one).await.unwrap(), None);
+    assert_eq!(role_in(store, first.id, one).await, Some(Role::Developer));
+    assert_eq!(role_in(store, second.id, one).await, None);
     let mut members = store.memberships(first.id).await.unwrap();
     members.sort_by_key(|member| member.user_id);
     assert_eq!(members, [member(one, Role::Developer), member(two, Role::Admin)]);

@@ -121,10 +121,6 @@ impl MemberStore for MemoryStore {
         Ok(())
     }
 
-    async fn role_in(&self, project: ProjectId, user: UserId) -> Result<Option<Role>> {
-        Ok(self.state().members.get(&(project, user)).copied())
-    }
-
     async fn memberships(&self, project: ProjectId) -> Result<Vec<Membership>> {
         let state = self.state();
         let of_project = state.members.iter().filter(|((of, _), _)| *of == project);

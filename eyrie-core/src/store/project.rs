@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use crate::{
     error::Result,
     id::{ProjectId, UserId},
-    model::{AuditEntry, Membership, Project, Role},
+    model::{AuditEntry, Membership, Project},
     name::Slug,
     store::{Page, PageRequest},
 };
@@ -36,8 +36,6 @@ pub trait MemberStore {
     /// Takes a user out of a project, with all its overrides there. `NotFound` when it is no member; `Conflict` for the last admin, as for
     /// [`set_membership`](Self::set_membership).
     async fn remove_membership(&self, project: ProjectId, user: UserId, audit: &AuditEntry) -> Result<()>;
-    /// The user's role in the project, if it is a member.
-    async fn role_in(&self, project: ProjectId, user: UserId) -> Result<Option<Role>>;
     /// All members of the project, in no order.
     async fn memberships(&self, project: ProjectId) -> Result<Vec<Membership>>;
 }

@@ -15,7 +15,7 @@ use crate::{
     model::{
         AccessPath, AuditEntry, Branch, Cluster, ClusterGrant, ClusterLink, Datasource, DeployedService, Deployment, DeploymentGroup,
         EventCursor, Grants, Image, Linked, Membership, Monitor, MonitorLog, OverrideAt, Owner, Plan, PlanHash, Project, Release,
-        Repository, Role, RoleOverride, Run, RunEvent, Schedule, Scope, SealedSecret, SealingKey, Secret, Service, Step, Token, User,
+        Repository, RoleOverride, Run, RunEvent, Schedule, Scope, SealedSecret, SealingKey, Secret, Service, Step, Token, User,
     },
     name::{GroupType, ServiceName, Slug, UserName},
     secret::{KeyVersion, SealedValue, SecretRef},
@@ -55,7 +55,6 @@ decorated! {
     MemberStore {
         writes fn set_membership(membership: &Membership, audit: &AuditEntry) -> ();
         writes fn remove_membership(project: ProjectId, user: UserId, audit: &AuditEntry) -> ();
-        reads fn role_in(project: ProjectId, user: UserId) -> Option<Role>;
         reads fn memberships(project: ProjectId) -> Vec<Membership>;
     }
     GroupStore {
