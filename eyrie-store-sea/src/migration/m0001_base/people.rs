@@ -1,0 +1,56 @@
+//! People, their tokens, and what they did.
+
+use sea_orm_migration::{
+    prelude::*,
+    schema::{big_integer, big_integer_null, binary, boolean, text, text_null, uuid_null},
+};
+
+use super::table::{id, table};
+
+pub(super) fn people() -> Vec<TableCreateStatement> {
+    vec![
+        table(
+            "users",
+            [
+                id("id"),
+                text("name"),
+                text_null("password_hash"),
+                boolean("operator"),
+                boolean("disabled"),
+                big_integer("created_at"),
+                big_integer("version"),
+            ],
+        ),
+        table(
+            "tokens",
+            [
+                id("id"),
+                text("kind"),
+                text("name"),
+                binary("secret_hash"),
+                uuid_null("created_by"),
+                text("binding"),
+                text("origin"),
+                big_integer("created_at"),
+                big_integer("expires_at"),
+                big_integer_null("revoked_at"),
+            ],
+        ),
+        table(
+            "audit_entries",
+            [
+                id("id"),
+                big_integer("at"),
+                text("principal"),
+                text_null("origin"),
+                text("action"),
+                text("resource"),
+                uuid_null("project_id"),
+                text("verdict"),
+                text("reason"),
+                big_integer("count"),
+                text_null("refusal_key"),
+            ],
+        ),
+    ]
+}
