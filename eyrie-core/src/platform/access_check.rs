@@ -4,7 +4,7 @@ use std::{fmt, sync::atomic::Ordering};
 
 use crate::{
     access::{AccessLevel, DecidedBy, Decision, Permission, Role, Standing},
-    error::{Denied, Error, Result},
+    error::{Denied, Error, ErrorKind, Result},
     id::{DeploymentId, GroupId, MonitorId, ProjectId, RunId, ScheduleId, UserId},
     model::{AccessPath, Principal, TokenBinding, TokenKind, User, Verdict},
     platform::Acting,
@@ -127,6 +127,14 @@ impl Acting {
         let denied = permission.denied();
         self.refused(permission, on, None, &denied.needs).await;
         denied.into()
+    }
+
+    /// The same, where whoever is refused does not even hear that there is such a thing.
+    pub(super) async fn require_everywhere_unseen(&self, permission: Permission, what: &'static str, on: &str) -> Result<()> {
+        self.require_everywhere(permission, on).await.map_err(|error| match error.kind() {
+            ErrorKind::Denied => Error::not_found(what),
+            _ => error,
+        })
     }
 
     /// Lets through whoever has at least this role on the resource, besides the permission: what is asked for says which.

@@ -77,15 +77,9 @@ impl Acting {
             let before = branch.head.map_or_else(|| "none".to_owned(), |head| head.commit.to_string());
             audit.reason = format!("{commit} after {before}; redeploys: {}", planned.runs.len());
             let to = BranchMove { branch: id, version: branch.version, commit: commit.clone(), runs: planned.runs, audit };
-            match self.store().move_branch(&to).await {
-                Ok(moved) => {
-                    self.eyrie.0.engine.announce(&moved.queued);
-                    let redeploys = self.told(planned.redeploys).await?;
-                    return Ok(Recorded { now: moved.now, redeploys });
-                }
-                // Another commit was faster, or a deployment is gone: look again.
-                Err(error) if matches!(error.kind(), ErrorKind::Conflict | ErrorKind::NotFound) => {}
-                Err(error) => return Err(error),
+            let done = self.store().move_branch(&to).await;
+            if let Some(recorded) = self.recorded(done, planned.redeploys).await? {
+                return Ok(recorded);
             }
         }
         Err(Error::new(ErrorKind::Conflict, "record commit", "the branch kept changing meanwhile"))

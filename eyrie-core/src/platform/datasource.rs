@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::{
     access::Permission,
-    error::{Error, ErrorKind, Invalid, Result},
+    error::{Invalid, Result},
     id::{DatasourceId, ProjectId},
     model::{DataType, Datasource, DatasourceConfig, DatasourcePatch, DatasourceUsage, NewDatasource, Owner},
     name::{DisplayName, Slug},
@@ -71,7 +71,7 @@ impl Acting {
         let datasource = self.store().datasource(id).await?;
         match datasource.project_id {
             Some(project) => self.require(Permission::ProjectRead, &Resource::inside("datasource", id.uuid(), project)).await?,
-            None => self.require_everywhere(Permission::DatasourceList, &format!("datasource {id}")).await.map_err(hidden)?,
+            None => self.require_everywhere_unseen(Permission::DatasourceList, "datasource", &format!("datasource {id}")).await?,
         }
         self.view(datasource).await
     }
@@ -159,9 +159,4 @@ fn seen(datasource: Datasource) -> DatasourceView {
         data_type,
         usage: datasource.usage,
     })
-}
-
-/// Who is nobody here does not hear that there is one.
-fn hidden(error: Error) -> Error {
-    if error.kind() == ErrorKind::Denied { Error::not_found("datasource") } else { error }
 }

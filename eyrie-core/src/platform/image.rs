@@ -99,15 +99,9 @@ impl Acting {
             let before = image.current.map_or_else(|| "none".to_owned(), |current| current.digest.to_string());
             audit.reason = format!("{digest} after {before}; redeploys: {}", planned.runs.len());
             let to = ImageMove { image: id, version: image.version, digest: digest.clone(), runs: planned.runs, audit };
-            match self.store().move_image(&to).await {
-                Ok(moved) => {
-                    self.eyrie.0.engine.announce(&moved.queued);
-                    let redeploys = self.told(planned.redeploys).await?;
-                    return Ok(Recorded { now: moved.now, redeploys });
-                }
-                // Another digest was faster, or a deployment is gone: look again.
-                Err(error) if matches!(error.kind(), ErrorKind::Conflict | ErrorKind::NotFound) => {}
-                Err(error) => return Err(error),
+            let done = self.store().move_image(&to).await;
+            if let Some(recorded) = self.recorded(done, planned.redeploys).await? {
+                return Ok(recorded);
             }
         }
         Err(Error::new(ErrorKind::Conflict, "record digest", "the image kept changing meanwhile"))

@@ -9,7 +9,7 @@ use crate::{
     model::{Branch, Deployment, Image, Principal, PrincipalRef, RunState},
     name::Origin,
     platform::{Acting, Resource, StartRun},
-    store::{DeploymentFilter, Enqueue, PageRequest, RunFilter},
+    store::{DeploymentFilter, Enqueue, Moved, PageRequest, RunFilter},
 };
 
 /// How often it is tried to record something that others change at the same time.
@@ -114,8 +114,20 @@ impl Acting {
         Ok(Ok(run))
     }
 
+    /// What came of recording that something moved; none when it was changed or a deployment was gone meanwhile: to be looked at again.
+    pub(super) async fn recorded<T>(&self, done: Result<Moved<T>>, redeploys: Vec<(ProjectId, Redeploy)>) -> Result<Option<Recorded<T>>> {
+        match done {
+            Ok(moved) => {
+                self.eyrie.0.engine.announce(&moved.queued);
+                Ok(Some(Recorded { now: moved.now, redeploys: self.told(redeploys).await? }))
+            }
+            Err(error) if matches!(error.kind(), ErrorKind::Conflict | ErrorKind::NotFound) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// As much of it as the principal may see.
-    pub(super) async fn told(&self, redeploys: Vec<(ProjectId, Redeploy)>) -> Result<Vec<Redeploy>> {
+    async fn told(&self, redeploys: Vec<(ProjectId, Redeploy)>) -> Result<Vec<Redeploy>> {
         let mut told = Vec::with_capacity(redeploys.len());
         for (project, redeploy) in redeploys {
             if self.may_see(&Resource::deployment(redeploy.deployment_id, project)).await? {

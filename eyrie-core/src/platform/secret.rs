@@ -108,10 +108,7 @@ impl Acting {
         match secret.project_id {
             Some(project) => self.require(permission, &Resource::inside("secret", id.uuid(), project)).await?,
             // Nobody else knows that there is one.
-            None => self.require_everywhere(permission, &format!("secret {id}")).await.map_err(|error| match error.kind() {
-                ErrorKind::Denied => Error::not_found("secret"),
-                _ => error,
-            })?,
+            None => self.require_everywhere_unseen(permission, "secret", &format!("secret {id}")).await?,
         }
         Ok(secret)
     }

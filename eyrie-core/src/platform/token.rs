@@ -7,7 +7,7 @@ use serde::Deserialize;
 use crate::{
     access::{Permission, TokenSecret},
     clock::later,
-    error::{Error, ErrorKind, Invalid, Result},
+    error::{Invalid, Result},
     id::{DeploymentId, ProjectId, TokenId},
     model::{Principal, Token, TokenBinding, TokenKind},
     name::{DisplayName, Origin},
@@ -120,10 +120,7 @@ impl Acting {
             _ if own => {}
             Some(resource) => self.require(Permission::TokenRevoke, resource).await?,
             // A session of somebody else's: whoever is no operator does not even learn that it exists.
-            None => self
-                .require_everywhere(Permission::UserManage, &format!("token {id}"))
-                .await
-                .map_err(|error| if error.kind() == ErrorKind::Denied { Error::not_found("token") } else { error })?,
+            None => self.require_everywhere_unseen(Permission::UserManage, "token", &format!("token {id}")).await?,
         }
         let project = resource.map(|resource| resource.project_id());
         let audit = self.allowed(Permission::TokenRevoke.as_str(), format!("token {id}"), project);
