@@ -4,7 +4,7 @@
 //! of the domain ([`Invalid`], [`Denied`], [`IllegalTransition`], [`Pruned`]) are types of their own, so that a caller can tell "your input
 //! is wrong" from "the disk is full" without reading text.
 
-use std::{borrow::Cow, error::Error as StdError, fmt};
+use std::{borrow::Cow, error::Error as StdError, fmt, time::Duration};
 
 /// The result of everything that can fail in this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -136,6 +136,14 @@ pub struct Pruned {
     pub first: u64,
 }
 
+/// Too much was tried, and after a while it may be tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("too many failed attempts; try again in {} s", .retry_after.as_secs())]
+pub struct TooMany {
+    /// After how long; in whole seconds.
+    pub retry_after: Duration,
+}
+
 #[derive(Debug)]
 enum Detail {
     Text(String),
@@ -143,6 +151,7 @@ enum Detail {
     Denied(Denied),
     Transition(IllegalTransition),
     Pruned(Pruned),
+    TooMany(TooMany),
 }
 
 /// What went wrong, where, and why. `Display` never prints the source and never a secret.
@@ -204,6 +213,15 @@ impl Error {
         }
     }
 
+    /// After how long it may be tried again, when the kind is [`ErrorKind::LimitExceeded`] and that is known.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self.0.detail {
+            Detail::TooMany(TooMany { retry_after }) => Some(retry_after),
+            _ => None,
+        }
+    }
+
     /// Whether the same call may succeed later without any change.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
@@ -225,6 +243,7 @@ impl fmt::Display for Error {
             Detail::Denied(denied) => denied.fmt(f),
             Detail::Transition(transition) => transition.fmt(f),
             Detail::Pruned(pruned) => pruned.fmt(f),
+            Detail::TooMany(too_many) => too_many.fmt(f),
         }
     }
 }
@@ -246,9 +265,25 @@ impl StdError for Error {
     }
 }
 
+/// What was read, or none where there is no such thing.
+pub(crate) fn known<T>(read: Result<T>) -> Result<Option<T>> {
+    match read {
+        Ok(thing) => Ok(Some(thing)),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 impl From<Invalid> for Error {
     fn from(invalid: Invalid) -> Self {
         Self(Box::new(Inner { kind: ErrorKind::Invalid, operation: "validate", detail: Detail::Invalid(invalid), source: None }))
+    }
+}
+
+impl From<TooMany> for Error {
+    fn from(too_many: TooMany) -> Self {
+        let (kind, detail) = (ErrorKind::LimitExceeded, Detail::TooMany(too_many));
+        Self(Box::new(Inner { kind, operation: "limit", detail, source: None }))
     }
 }
 

@@ -14,7 +14,7 @@ use sea_orm::{
 
 use crate::{
     audit,
-    entity::{audit_entry, column::word, deployment_override, group_override, membership, project, run},
+    entity::{audit_entry, column::word, deployment, deployment_override, group_override, membership, project, run},
     error::Failure,
     listing::all_found,
     readable::deployments_readable,
@@ -178,6 +178,13 @@ impl AccessStore for SeaStore {
         }
         if let Some(deployment) = reader.deployment {
             select = select.filter(Column::DeploymentId.eq(deployment.uuid()));
+        }
+        let deployed = |fits| deployment::Entity::find().select_only().column(deployment::Column::Id).filter(fits).into_query();
+        if let Some(group) = reader.group {
+            select = select.filter(Column::DeploymentId.in_subquery(deployed(deployment::Column::GroupId.eq(group.uuid()))));
+        }
+        if let Some(service) = reader.service {
+            select = select.filter(Column::DeploymentId.in_subquery(deployed(deployment::Column::ServiceId.eq(service.uuid()))));
         }
         if let Some(user) = reader.user {
             let owned = project::Entity::find()

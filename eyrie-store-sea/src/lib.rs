@@ -45,6 +45,7 @@ mod schema_check;
 mod scope;
 mod secret;
 mod service;
+mod sign_in;
 mod sqlite;
 mod store;
 mod token;

@@ -26,6 +26,7 @@ use crate::{
         RowStatement, RowTx, Rows, from_row,
     },
     store::{SeaStore, now},
+    token,
     writer::Class,
 };
 
@@ -208,6 +209,10 @@ impl RetentionStore for SeaStore {
 
     async fn prune_monitor_logs(&self, deployment: DeploymentId, age: Duration, limit: u32) -> Result<Pruning> {
         monitor::prune(self, deployment, age, limit).await
+    }
+
+    async fn prune_tokens(&self, age: Duration, limit: u32) -> Result<Pruning> {
+        token::prune(self, age, limit).await
     }
 }
 

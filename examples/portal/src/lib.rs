@@ -30,7 +30,6 @@ mod problem;
 mod request;
 mod schema;
 mod setup;
-mod sign_in_limit;
 mod visible;
 
 pub use decision::{Decision, StepDecision};

@@ -15,7 +15,7 @@ use eyrie_core::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{api, document, guard, health, page, problem::Problem, setup::SetupToken, sign_in_limit::SignInLimit};
+use crate::{api, document, guard, health, page, problem::Problem, setup::SetupToken};
 
 /// The largest body of a request.
 const MAX_BODY: usize = 1024 * 1024;
@@ -51,7 +51,6 @@ pub(crate) struct Portal(Arc<Shared>);
 pub(crate) struct Shared {
     pub(crate) eyrie: Eyrie,
     pub(crate) options: PortalOptions,
-    pub(crate) sign_ins: SignInLimit,
     pub(crate) started: Instant,
     /// Answers by the hundreds of their status.
     pub(crate) answers: [AtomicU64; 6],
@@ -91,7 +90,6 @@ pub fn router(eyrie: Eyrie, options: PortalOptions) -> Router {
     let portal = Portal(Arc::new(Shared {
         eyrie,
         options,
-        sign_ins: SignInLimit::default(),
         started: Instant::now(),
         answers: Default::default(),
         failed_sign_ins: AtomicU64::new(0),

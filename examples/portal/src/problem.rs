@@ -69,11 +69,6 @@ impl Problem {
         Self::new(StatusCode::PRECONDITION_FAILED, "precondition-failed", "Changed meanwhile", detail)
     }
 
-    pub(crate) fn too_many_failures(seconds: u64) -> Self {
-        let detail = format!("too many failed sign-ins; try again in {seconds} s");
-        Self { retry_after: Some(seconds), ..Self::new(StatusCode::TOO_MANY_REQUESTS, "limit-exceeded", "Limit reached", detail) }
-    }
-
     /// A field that was refused.
     pub(crate) fn invalid(field: impl Into<String>, detail: impl Into<String>) -> Self {
         Self { field: Some(field.into()), ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", "Invalid", detail) }
@@ -92,7 +87,7 @@ impl From<Error> for Problem {
             return invalid.clone().into();
         }
         let kind = error.kind();
-        let told = error.to_string();
+        let (told, after) = (error.to_string(), error.retry_after().map_or(1, |after| after.as_secs()));
         let (status, title, detail) = match kind {
             ErrorKind::NotFound => return Self::not_found(),
             ErrorKind::Invalid => (StatusCode::UNPROCESSABLE_ENTITY, "Invalid", told),
@@ -118,7 +113,7 @@ impl From<Error> for Problem {
             tracing::error!(operation = error.operation(), error = %eyrie_core::error::report(&error), "request failed");
         }
         let kind = if status == StatusCode::INTERNAL_SERVER_ERROR { "internal" } else { kind.as_str() };
-        Self { retry_after: (status == StatusCode::TOO_MANY_REQUESTS).then_some(1), ..Self::new(status, kind, title, detail) }
+        Self { retry_after: (status == StatusCode::TOO_MANY_REQUESTS).then_some(after), ..Self::new(status, kind, title, detail) }
     }
 }
 

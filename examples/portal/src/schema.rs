@@ -239,11 +239,16 @@ shapes! {
     UserPatch { disabled: Option<bool>, password: Option<String>, }
     /// A token without its secret.
     Token {
-        id: String, kind: String, name: String, created_by: Option<String>, binding: Value, origin: String, created_at: String,
-        expires_at: String, revoked_at: Option<String>,
+        id: String, kind: String, name: String, created_by: Option<String>, binding: Value, project_id: Option<String>,
+        capabilities: Vec<String>, origin: String, created_at: String, expires_at: String, revoked_at: Option<String>,
+        last_used_at: Option<String>, replaces: Option<String>,
     }
-    /// A new service token: `target` is `{"project": ID}` or `{"deployment": ID}`.
-    NewToken { name: String, target: Value, origin: String, days: u16, }
+    /// A new service token: `target` is `{"project": ID}`, `{"group": ID}`, `{"deployment": ID}` or `{"service": ID}`; what it is capable
+    /// of is among `read`, `deploy`, `cancel`, `approve` and `record`, and `["deploy", "cancel", "record"]` if missing.
+    NewToken { name: String, target: Value, capabilities: Option<Vec<String>>, origin: String, days: u16, }
+    /// How a token takes the place of another one: how long it lasts (as long as the old one did, if missing), and for how many seconds
+    /// the old one is still valid (none, if missing).
+    RotateToken { days: Option<u16>, overlap_seconds: Option<u64>, }
     /// A token with its secret, which is shown this once.
     NewTokenSecret { secret: String, token: Token, }
     /// A new discovery token: `target` is `{"project": ID}` or `"everything"`.

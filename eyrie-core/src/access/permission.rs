@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::{
     error::Denied,
-    model::{Grant, Role},
+    model::{Grant, Role, TokenCapability},
     word_enum::word_enum,
 };
 
@@ -97,7 +97,9 @@ word_enum! {
         RunReport = "run.report",
         /// Make a token for others to use in a project.
         TokenCreate = "token.create",
-        /// Revoke such a token.
+        /// See which such tokens there are, never their secrets.
+        TokenRead = "token.read",
+        /// Revoke such a token, or replace it.
         TokenRevoke = "token.revoke",
         /// Make, change and list accounts.
         UserManage = "user.manage",
@@ -206,7 +208,9 @@ impl Permission {
     pub const fn levels(self) -> &'static [AccessLevel] {
         match self {
             Self::ProjectCreate | Self::UserManage | Self::KeyringManage | Self::ClusterManage | Self::DatasourceList => &[],
-            Self::ProjectRead | Self::MemberEdit | Self::AccessExplain => AccessLevel::ALL,
+            Self::ProjectRead | Self::MemberEdit | Self::AccessExplain | Self::TokenCreate | Self::TokenRead | Self::TokenRevoke => {
+                AccessLevel::ALL
+            }
             Self::GroupUpdate | Self::GroupDelete | Self::ScopeCreate | Self::ScopeUpdate | Self::ScopeDelete | Self::DeploymentCreate => {
                 &[AccessLevel::Group]
             }
@@ -226,7 +230,7 @@ impl Permission {
             | Self::MonitorRecord
             | Self::MonitorDelete => &[AccessLevel::Deployment],
             Self::ClusterLink => &[AccessLevel::Group, AccessLevel::Deployment],
-            Self::TokenCreate | Self::TokenRevoke => &[AccessLevel::Project, AccessLevel::Deployment],
+
             _ => &[AccessLevel::Project],
         }
     }
@@ -274,6 +278,7 @@ impl Permission {
             | Self::RunResume
             | Self::RunUndo
             | Self::TokenCreate
+            | Self::TokenRead
             | Self::TokenRevoke
             | Self::AuditRead
             | Self::SecretCreate
@@ -304,6 +309,19 @@ impl Permission {
             (Needs::SignedIn, _) => true,
             (Needs::Role(role), Standing::Member(has)) => has >= role,
             (Needs::Role(_) | Needs::Operator, _) => false,
+        }
+    }
+
+    /// What a service token must be capable of; none: no such token has this permission.
+    #[must_use]
+    pub const fn capability(self) -> Option<TokenCapability> {
+        match self {
+            Self::ProjectRead => Some(TokenCapability::Read),
+            Self::RunStart => Some(TokenCapability::Deploy),
+            Self::RunCancel => Some(TokenCapability::Cancel),
+            Self::RunApprove => Some(TokenCapability::Approve),
+            Self::BranchRecord | Self::ImageRecord | Self::MonitorRecord => Some(TokenCapability::Record),
+            _ => None,
         }
     }
 

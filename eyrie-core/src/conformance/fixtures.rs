@@ -19,8 +19,8 @@ use crate::{
     id::{AuditId, BranchId, DeploymentId, GroupId, ProjectId, RepositoryId, RunId, ScopeId, ServiceId, TokenId, UserId, WorkerId},
     model::{
         AuditEntry, Branch, Deployment, DeploymentGroup, Namespace, Plan, PlannedRelease, PrincipalRef, Project, QueuePolicy, Repository,
-        Role, Run, RunKind, RunRow, RunState, Scope, Service, ServiceSource, Settings, Step, StepIndex, Token, TokenBinding, TokenKind,
-        User, Verdict,
+        Role, Run, RunKind, RunRow, RunState, Scope, Service, ServiceSource, Settings, Step, StepIndex, Token, TokenBinding,
+        TokenCapabilities, TokenKind, User, Verdict,
     },
     name::{DisplayName, GroupType, Origin, ServiceName, Slug, UserName},
     store::{AuditFilter, Claim, Enqueue, NewUserRule, RequestKey, Store},
@@ -279,10 +279,14 @@ pub fn token(kind: TokenKind, binding: TokenBinding, created_by: Option<UserId>)
         secret_hash,
         created_by,
         binding,
+        project_id: None,
+        capabilities: TokenCapabilities::default(),
         origin: Origin::new("github").unwrap(),
         created_at: now(),
         expires_at: later(now(), LONG),
         revoked_at: None,
+        last_used_at: None,
+        replaces: None,
     }
 }
 

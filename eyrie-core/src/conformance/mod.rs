@@ -48,6 +48,7 @@ pub mod retention;
 pub mod schedules;
 pub mod secrets;
 pub mod services;
+pub mod sign_ins;
 pub mod statements;
 pub mod tokens;
 pub mod transitions;
@@ -105,7 +106,10 @@ where
             hidden_deployed_services,
         }
         tokens {
-            kept_and_found, revoked,
+            kept_and_found, listed, replaced, used, revoked, pruned,
+        }
+        sign_ins {
+            failures_of_a_name_cost_time, a_success_is_forgiven, nobody_is_pushed_out, attempts_at_once_all_count,
         }
         audit {
             listed, refusals_are_counted_by_the_minute, refusals_of_others_stay_apart, allowed_entries_are_not_counted,

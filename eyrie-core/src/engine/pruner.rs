@@ -1,5 +1,5 @@
-//! Prunes what has ended, and what monitors found out long ago, as each deployment's policy says: in small pieces, with pauses between them, so that whoever records a
-//! transition waits for one piece at most.
+//! Prunes what has ended, and what monitors found out long ago, as each deployment's policy says, and tokens of no use: in small
+//! pieces, with pauses between them, so that whoever records a transition waits for one piece at most.
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,6 +19,8 @@ use crate::{
 const PIECE: u32 = 500;
 /// How many runs are forgotten in one transaction.
 const RUNS: u32 = 50;
+/// For how long a token is still shown that is of no use any more.
+const TOKENS_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
 /// The shortest pause between two pieces, and how many times as long as a piece it is: the writer belongs to others.
 const PAUSE: Duration = Duration::from_millis(20);
 const REST: u32 = 4;
@@ -30,6 +32,7 @@ enum Work {
     Forget(DeploymentId, ForgetRule),
     MonitorLogs(DeploymentId, Duration),
     Sweep,
+    Tokens,
 }
 
 pub(super) struct Pruner {
@@ -53,9 +56,9 @@ impl Pruner {
             if let Err(error) = self.look_at_all(&mut done).await {
                 tracing::warn!(error = %crate::error::report(&error), "pruning stopped; it goes on later");
             }
-            let Pruning { runs, events, chunks, steps, plans, monitor_logs, .. } = done;
-            if runs + events + chunks + steps + plans + monitor_logs > 0 {
-                tracing::info!(runs, events, chunks, steps, plans, monitor_logs, took = ?begun.elapsed(), "pruned");
+            let Pruning { runs, events, chunks, steps, plans, monitor_logs, tokens, .. } = done;
+            if runs + events + chunks + steps + plans + monitor_logs + tokens > 0 {
+                tracing::info!(runs, events, chunks, steps, plans, monitor_logs, tokens, took = ?begun.elapsed(), "pruned");
             }
             pause = self.every;
         }
@@ -86,7 +89,8 @@ impl Pruner {
                 None => break,
             }
         }
-        self.piece_by_piece(Work::Sweep, done).await
+        self.piece_by_piece(Work::Sweep, done).await?;
+        self.piece_by_piece(Work::Tokens, done).await
     }
 
     async fn look_at(&self, deployment: &Deployment, done: &mut Pruning) -> Result<()> {
@@ -113,6 +117,7 @@ impl Pruner {
                 Work::Forget(deployment, rule) => self.store.forget_runs(deployment, rule, RUNS).await?,
                 Work::MonitorLogs(deployment, age) => self.store.prune_monitor_logs(deployment, age, PIECE).await?,
                 Work::Sweep => self.store.sweep(PIECE).await?,
+                Work::Tokens => self.store.prune_tokens(TOKENS_KEPT, PIECE).await?,
             };
             *done += pruned;
             if !pruned.more || !self.rest((begun.elapsed() * REST).max(PAUSE)).await {

@@ -6,7 +6,7 @@ use super::{MemoryStore, state::State, state::need};
 use crate::{
     error::Result,
     id::{DeploymentId, GroupId, ProjectId, RunId, UserId},
-    model::{AccessPath, AuditEntry, Grant, Grants, OverrideAt, RoleOverride},
+    model::{AccessPath, AuditEntry, Deployment, Grant, Grants, OverrideAt, RoleOverride},
     store::{AccessStore, RunReader},
 };
 
@@ -99,8 +99,11 @@ impl AccessStore for MemoryStore {
                 let owns = state.projects.get(&run.project_id).is_some_and(|project| project.owner_id == Some(user));
                 owns || state.members.contains_key(&(run.project_id, user)) && state.shows(Some(user), run.deployment_id)
             };
+            let of = |fits: &dyn Fn(&Deployment) -> bool| state.deployments.get(&run.deployment_id).is_some_and(fits);
             reader.project.is_none_or(|project| project == run.project_id)
                 && reader.deployment.is_none_or(|deployment| deployment == run.deployment_id)
+                && reader.group.is_none_or(|group| of(&|deployment| deployment.group_id == group))
+                && reader.service.is_none_or(|service| of(&|deployment| deployment.service_id == Some(service)))
                 && reader.user.is_none_or(belongs)
         };
         Ok(runs.iter().filter(readable).copied().collect())

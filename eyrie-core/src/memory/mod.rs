@@ -23,6 +23,7 @@ mod runs;
 mod schedules;
 mod secrets;
 mod services;
+mod sign_ins;
 mod state;
 #[cfg(all(test, feature = "conformance"))]
 mod tests;

@@ -9,7 +9,7 @@ use crate::{
     clock::{Timestamp, earlier},
     error::Result,
     id::{DeploymentId, MonitorLogId, RunId},
-    model::{MonitorLog, PlanHash, Run, RunState},
+    model::{MonitorLog, PlanHash, Run, RunState, Token},
     store::{ForgetRule, Pruning, RetentionStore},
 };
 
@@ -136,5 +136,18 @@ impl RetentionStore for MemoryStore {
         let is_of_it = |line: &MonitorLog| state.monitors.get(&line.monitor_id).is_some_and(|one| one.deployment_id == deployment);
         let old = state.monitor_logs.values().filter(|line| line.at <= before && is_of_it(line)).map(|line| line.id).collect();
         Ok(state.drop_lines(old, limit))
+    }
+
+    async fn prune_tokens(&self, age: Duration, limit: u32) -> Result<Pruning> {
+        let mut state = self.state();
+        let before = earlier(self.now(), age);
+        let ended = |token: &Token| token.expires_at <= before || token.revoked_at.is_some_and(|at| at <= before);
+        let mut old: Vec<_> = state.tokens.values().filter(|token| ended(token)).map(|token| token.id).collect();
+        let more = old.len() > limit as usize;
+        old.truncate(limit as usize);
+        for id in &old {
+            state.tokens.remove(id);
+        }
+        Ok(Pruning { tokens: old.len() as u64, more, ..Pruning::default() })
     }
 }

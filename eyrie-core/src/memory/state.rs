@@ -18,7 +18,8 @@ use crate::{
     model::{
         AuditEntry, Branch, Cluster, ClusterGrant, ClusterLink, Datasource, DeployedService, Deployment, DeploymentGroup, Image, Linked,
         Monitor, MonitorLog, NamespaceUid, OverrideAt, PlanHash, PrincipalRef, Project, Release, Repository, Role, RoleOverride, Run,
-        RunEvent, RunState, Schedule, Scope, SealedSecret, SealingKey, Secret, Service, Step, StepIndex, StepState, Token, User,
+        RunEvent, RunState, Schedule, Scope, SealedSecret, SealingKey, Secret, Service, SignInCount, SignInFailures, Step, StepIndex,
+        StepState, Token, User,
     },
     name::{Origin, StepName},
     secret::{KeyVersion, SecretRef},
@@ -40,6 +41,7 @@ pub(super) struct State {
     pub(super) schedules: BTreeMap<ScheduleId, Schedule>,
     pub(super) users: BTreeMap<UserId, User>,
     pub(super) tokens: BTreeMap<TokenId, Token>,
+    pub(super) failed_sign_ins: BTreeMap<SignInCount, SignInFailures>,
     pub(super) audit: BTreeMap<AuditId, AuditEntry>,
     pub(super) refusals: HashMap<RefusalKey, AuditId>,
     pub(super) refusal_order: BTreeSet<AuditId>,

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     id::{RunId, TokenId, UserId},
-    model::{TokenBinding, TokenKind},
+    model::{Token, TokenBinding, TokenCapabilities, TokenKind},
     name::{Origin, UserName},
 };
 
@@ -48,6 +48,8 @@ pub enum Principal {
         kind: TokenKind,
         /// What it is bound to.
         binding: TokenBinding,
+        /// What it can do there, for a service token.
+        capabilities: TokenCapabilities,
         /// Who made it.
         created_by: Option<UserId>,
         /// From where, as fixed when it was made.
@@ -88,6 +90,14 @@ impl Principal {
             Self::Token { binding: TokenBinding::Run(run), .. } => Some(*run),
             _ => None,
         }
+    }
+}
+
+/// A token that is no session stands for itself.
+impl From<Token> for Principal {
+    fn from(token: Token) -> Self {
+        let Token { id, kind, binding, capabilities, created_by, origin, .. } = token;
+        Self::Token { id, kind, binding, capabilities, created_by, origin }
     }
 }
 

@@ -4,9 +4,9 @@ use std::{fmt, sync::atomic::Ordering};
 
 use crate::{
     access::{AccessLevel, DecidedBy, Decision, Permission, Role, Standing},
-    error::{Denied, Error, ErrorKind, Result},
-    id::{DeploymentId, GroupId, MonitorId, ProjectId, RunId, ScheduleId, UserId},
-    model::{AccessPath, Principal, TokenBinding, TokenKind, User, Verdict},
+    error::{Denied, Error, ErrorKind, Result, known},
+    id::{DeploymentId, GroupId, MonitorId, ProjectId, RunId, ScheduleId, ServiceId, UserId},
+    model::{AccessPath, AuditEntry, Principal, TokenBinding, TokenKind, User, Verdict},
     platform::Acting,
 };
 
@@ -17,16 +17,21 @@ pub struct Resource {
     id: uuid::Uuid,
     path: AccessPath,
     run: Option<RunId>,
+    service: Option<ServiceId>,
 }
 
 impl Resource {
     pub(super) fn project(id: ProjectId) -> Self {
-        Self { what: "project", id: id.uuid(), path: AccessPath::Project(id), run: None }
+        Self { what: "project", id: id.uuid(), path: AccessPath::Project(id), run: None, service: None }
     }
 
     /// Something in a project, for which the role in the project counts.
     pub(super) fn inside(what: &'static str, id: uuid::Uuid, project: ProjectId) -> Self {
-        Self { what, id, path: AccessPath::Project(project), run: None }
+        Self { what, id, path: AccessPath::Project(project), run: None, service: None }
+    }
+
+    pub(super) fn service(id: ServiceId, project: ProjectId) -> Self {
+        Self { service: Some(id), ..Self::inside("service", id.uuid(), project) }
     }
 
     pub(super) fn group(id: GroupId, project: ProjectId) -> Self {
@@ -35,7 +40,7 @@ impl Resource {
 
     /// Something in a group, for which the role in the group counts.
     pub(super) fn in_group(what: &'static str, id: uuid::Uuid, group: GroupId, project: ProjectId) -> Self {
-        Self { what, id, path: AccessPath::Group(project, group), run: None }
+        Self { what, id, path: AccessPath::Group(project, group), run: None, service: None }
     }
 
     pub(super) fn deployment(id: DeploymentId, project: ProjectId) -> Self {
@@ -44,7 +49,7 @@ impl Resource {
 
     /// Something of a deployment, for which the role in the deployment counts.
     pub(super) fn in_deployment(what: &'static str, id: uuid::Uuid, deployment: DeploymentId, project: ProjectId) -> Self {
-        Self { what, id, path: AccessPath::Deployment(project, deployment), run: None }
+        Self { what, id, path: AccessPath::Deployment(project, deployment), run: None, service: None }
     }
 
     pub(super) fn scheduled(id: ScheduleId, deployment: DeploymentId, project: ProjectId) -> Self {
@@ -154,25 +159,21 @@ impl Acting {
 
     async fn refused(&self, permission: Permission, resource: &str, project: Option<ProjectId>, needs: &str) {
         let entry = self.entry(permission.as_str(), resource.to_owned(), project, Verdict::Refused, format!("needs {needs}"));
-        if let Err(error) = self.store().record_refusal(&entry).await {
+        self.keep_refusal(&entry).await;
+    }
+
+    /// Keeps a refusal, as well as that goes: whoever is refused is refused all the same.
+    pub(super) async fn keep_refusal(&self, entry: &AuditEntry) {
+        if let Err(error) = self.store().record_refusal(entry).await {
             tracing::warn!(error = %crate::error::report(&error), "a refusal could not be written to the audit");
         }
     }
 
-    /// Whether a token's capability covers the permission: a service token starts, reads and cancels,
-    /// says what was pushed, built and found out, and nothing else.
+    /// Whether what a token can do covers the permission.
     pub(super) fn token_can(&self, permission: Permission) -> bool {
         match self.principal.rights() {
-            Principal::Token { kind: TokenKind::Service, .. } => {
-                matches!(
-                    permission,
-                    Permission::ProjectRead
-                        | Permission::RunStart
-                        | Permission::RunCancel
-                        | Permission::BranchRecord
-                        | Permission::ImageRecord
-                        | Permission::MonitorRecord
-                )
+            Principal::Token { kind: TokenKind::Service, capabilities, .. } => {
+                permission.capability().is_some_and(|capability| capabilities.include(capability))
             }
             Principal::Token { kind: TokenKind::Run, .. } => permission == Permission::RunReport,
             Principal::Token { .. } => false,
@@ -193,13 +194,7 @@ impl Acting {
             Principal::Deputy { .. } => decided(Standing::Outsider, DecidedBy::NoRole),
             Principal::User { id, .. } => self.judge_user(*id, resource).await,
             Principal::Token { kind, binding, created_by, .. } => {
-                let covered = match binding {
-                    TokenBinding::Project(project) => *project == resource.project_id(),
-                    TokenBinding::Deployment(deployment) => Some(*deployment) == resource.deployment_id(),
-                    TokenBinding::Run(run) => Some(*run) == resource.run,
-                    _ => false,
-                };
-                match (kind, covered) {
+                match (kind, self.covers(*binding, resource).await?) {
                     // Discovery has a check of its own.
                     (_, false) | (TokenKind::Discovery, _) => decided(Standing::Outsider, DecidedBy::TokenBinding),
                     (TokenKind::Run, true) => decided(Standing::OwnRun, DecidedBy::TokenBinding),
@@ -214,6 +209,25 @@ impl Acting {
                 }
             }
         }
+    }
+
+    /// Whether what a token is bound to holds the resource.
+    async fn covers(&self, binding: TokenBinding, resource: &Resource) -> Result<bool> {
+        let deployment = match (binding, resource.path) {
+            (TokenBinding::Group(group), AccessPath::Group(_, own)) if group == own => return Ok(true),
+            (TokenBinding::Service(service), _) if resource.service == Some(service) => return Ok(true),
+            (TokenBinding::Group(_) | TokenBinding::Service(_), AccessPath::Deployment(_, deployment)) => deployment,
+            (TokenBinding::Project(project), _) => return Ok(project == resource.project_id()),
+            (TokenBinding::Deployment(deployment), _) => return Ok(Some(deployment) == resource.deployment_id()),
+            (TokenBinding::Run(run), _) => return Ok(Some(run) == resource.run),
+            _ => return Ok(false),
+        };
+        let deployment = known(self.store().deployment(deployment).await)?;
+        Ok(deployment.is_some_and(|deployment| match binding {
+            TokenBinding::Group(group) => deployment.group_id == group,
+            TokenBinding::Service(service) => deployment.service_id == Some(service),
+            _ => false,
+        }))
     }
 
     /// What the user is with respect to the resource.
@@ -236,14 +250,9 @@ impl Acting {
     }
 
     pub(super) async fn enabled_user(&self, id: UserId) -> Result<Option<User>> {
-        match self.store().user(id).await {
-            Ok(user) => {
-                self.note_operator(id, user.operator);
-                Ok(Some(user).filter(|user| !user.disabled))
-            }
-            Err(error) if error.is_not_found() => Ok(None),
-            Err(error) => Err(error),
-        }
+        let Some(user) = known(self.store().user(id).await)? else { return Ok(None) };
+        self.note_operator(id, user.operator);
+        Ok(Some(user).filter(|user| !user.disabled))
     }
 
     /// Remembers for the audit whether the principal acts as an operator.
@@ -260,10 +269,7 @@ impl Acting {
             Principal::Token { id, .. } => *id,
             _ => return Ok(true),
         };
-        match self.store().token(token).await {
-            Ok(token) => Ok(token.is_valid_at(self.now())),
-            Err(error) if error.is_not_found() => Ok(false),
-            Err(error) => Err(error),
-        }
+        let token = known(self.store().token(token).await)?;
+        Ok(token.is_some_and(|token| token.is_valid_at(self.now())))
     }
 }

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::{
     access::Permission,
-    error::{Invalid, Result},
+    error::{Invalid, Result, known},
     id::{BranchId, DeploymentId, GroupId, ImageId, ProjectId, RepositoryId, ScopeId, ServiceId},
     model::{Deployment, DeploymentGroup, DeploymentPatch, EffectiveSettings, Level, NewDeployment, PrincipalRef, Settings},
     platform::{Acting, Resource, project::display_name, queue::refuse_limit},
@@ -79,9 +79,7 @@ impl Acting {
     pub async fn deployments(&self, filter: DeploymentFilter, page: PageRequest) -> Result<Page<Deployment>> {
         let resource = match filter {
             DeploymentFilter { group: Some(group), .. } => Resource::group(group, self.store().group(group).await?.project_id),
-            DeploymentFilter { service: Some(service), .. } => {
-                Resource::inside("service", service.uuid(), self.store().service(service).await?.project_id)
-            }
+            DeploymentFilter { service: Some(service), .. } => Resource::service(service, self.store().service(service).await?.project_id),
             DeploymentFilter { project: Some(project), .. } => Resource::project(project),
             _ => return Err(Invalid::new("project", "name the project, group or service whose deployments to list").into()),
         };
@@ -238,13 +236,4 @@ fn check_redeploy(on_commit: bool, branch: Option<BranchId>, on_digest: bool, im
         return Err(Invalid::new("redeploy_on_digest", "is on, and there is no image to follow: name its image_id, or turn it off"));
     }
     Ok(())
-}
-
-/// What was found; none: it is not there.
-pub(super) fn known<T>(found: Result<T>) -> Result<Option<T>> {
-    match found {
-        Ok(found) => Ok(Some(found)),
-        Err(error) if error.is_not_found() => Ok(None),
-        Err(error) => Err(error),
-    }
 }

@@ -1,23 +1,23 @@
 //! Discovery: what is deployed, and where it can be reached, for proxies and scrapers.
 
-use std::{
-    collections::{HashMap, hash_map::Entry},
-    time::Duration,
-};
+use std::collections::{HashMap, hash_map::Entry};
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
     access::{Permission, TokenSecret},
-    clock::{Timestamp, later},
-    error::{Error, ErrorKind, Invalid, Result},
-    id::{DeployedServiceId, DeploymentId, GroupId, ProjectId, ReleaseId, ScopeId, TokenId, UserId},
+    clock::Timestamp,
+    error::{Error, ErrorKind, Result},
+    id::{DeployedServiceId, DeploymentId, GroupId, ProjectId, ReleaseId, ScopeId, UserId},
     model::{
         DeployedService, DeployedState, Deployment, DeploymentGroup, EffectiveSettings, Level, Principal, Project, Reachable, Scope, Token,
         TokenBinding, TokenKind,
     },
     name::{DisplayName, GroupType, Origin, Slug},
-    platform::{Acting, Resource},
+    platform::{
+        Acting, Resource,
+        token::{Issue, life},
+    },
     store::{DeployedServiceFilter, DeploymentFilter, PageRequest},
 };
 
@@ -102,28 +102,17 @@ impl Acting {
                 (TokenBinding::Everything, None)
             }
         };
-        if !(1..=180).contains(&new.days) {
-            return Err(Invalid::new("days", "must be 1 to 180").into());
-        }
-        let secret = TokenSecret::generate(TokenKind::Discovery)?;
-        let now = self.now();
-        let token = Token {
-            id: TokenId::new(),
+        let issue = Issue {
             kind: TokenKind::Discovery,
             name: new.name,
-            secret_hash: secret.hash(),
-            created_by: match &self.principal {
-                Principal::User { id, .. } => Some(*id),
-                _ => None,
-            },
             binding,
+            project_id: project,
+            created_by: self.own_user(),
             origin: new.origin,
-            created_at: now,
-            expires_at: later(now, Duration::from_secs(u64::from(new.days) * 24 * 3600)),
-            revoked_at: None,
+            life: life(new.days)?,
         };
-        let audit = self.allowed(Permission::TokenCreate.as_str(), format!("token {}", token.id), project);
-        self.store().create_token(&token, &audit).await?;
+        let (secret, token) = issue.at(self.now())?;
+        self.keep_token(&token).await?;
         Ok((secret, token))
     }
 

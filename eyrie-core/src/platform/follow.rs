@@ -149,8 +149,10 @@ impl Acting {
             Principal::System { .. } | Principal::LocalOperator { .. } => return Ok(Sees::Everything),
             Principal::User { id, .. } => (Some(*id), RunReader::default()),
             Principal::Token { kind: TokenKind::Service, binding, created_by, .. } => match binding {
-                TokenBinding::Project(project) => (*created_by, RunReader { project: Some(*project), ..RunReader::default() }),
-                TokenBinding::Deployment(deployment) => (*created_by, RunReader { deployment: Some(*deployment), ..RunReader::default() }),
+                TokenBinding::Project(id) => (*created_by, RunReader { project: Some(*id), ..RunReader::default() }),
+                TokenBinding::Group(id) => (*created_by, RunReader { group: Some(*id), ..RunReader::default() }),
+                TokenBinding::Deployment(id) => (*created_by, RunReader { deployment: Some(*id), ..RunReader::default() }),
+                TokenBinding::Service(id) => (*created_by, RunReader { service: Some(*id), ..RunReader::default() }),
                 _ => return Ok(Sees::Nothing),
             },
             _ => return Ok(Sees::Nothing),

@@ -8,14 +8,12 @@ use std::{
 use async_trait::async_trait;
 
 use crate::{
-    access::{Permission, TokenSecret},
-    clock::later,
+    access::Permission,
     engine::{RunAccess, RunHost, RunInfo},
     error::{Error, ErrorKind, Result},
-    id::TokenId,
-    model::{Deployment, Principal, PrincipalRef, Resumption, RetentionPolicy, Step, StepIndex, StepState, Token, TokenBinding, TokenKind},
+    model::{Deployment, Principal, PrincipalRef, Resumption, RetentionPolicy, Step, StepIndex, StepState, TokenBinding, TokenKind},
     name::{DisplayName, Origin, StepName},
-    platform::{Eyrie, Platform, Resource},
+    platform::{Eyrie, Platform, Resource, token::Issue},
     secret::{SecretRef, SecretValue},
 };
 
@@ -65,8 +63,7 @@ impl Eyrie {
                 if token.revoked_at.is_some() {
                     return Ok(Err("the token that asked for this run has been revoked".to_owned()));
                 }
-                let Token { id, kind, binding, created_by, origin, .. } = token;
-                Principal::Token { id, kind, binding, created_by, origin }
+                token.into()
             }
             PrincipalRef::System { cause } => Principal::System { cause: cause.clone() },
             PrincipalRef::LocalOperator { name } => Principal::LocalOperator { name: name.clone() },
@@ -106,23 +103,17 @@ impl RunHost for PlatformHost {
     async fn access(&self, run: &RunInfo) -> Result<Option<RunAccess>> {
         let Some(base_url) = self.public_url.clone() else { return Ok(None) };
         let eyrie = self.eyrie().await?;
-        let secret = TokenSecret::generate(TokenKind::Run)?;
-        let now = eyrie.now();
-        let token = Token {
-            id: TokenId::new(),
+        let issue = Issue {
             kind: TokenKind::Run,
             name: DisplayName::new(format!("run {}", run.id))?,
-            secret_hash: secret.hash(),
-            created_by: None,
             binding: TokenBinding::Run(run.id),
+            project_id: Some(run.project_id),
+            created_by: None,
             origin: Origin::new("script")?,
-            created_at: now,
-            expires_at: later(now, RUN_TOKEN_LIFE),
-            revoked_at: None,
+            life: RUN_TOKEN_LIFE,
         };
-        let acting = eyrie.acting_as(Principal::System { cause: format!("run {}", run.id) });
-        let audit = acting.allowed("token.create", format!("token {}", token.id), Some(run.project_id));
-        eyrie.store().create_token(&token, &audit).await?;
+        let (secret, token) = issue.at(eyrie.now())?;
+        eyrie.acting_as(Principal::System { cause: format!("run {}", run.id) }).keep_token(&token).await?;
         Ok(Some(RunAccess { base_url, token: secret.reveal().to_owned() }))
     }
 

@@ -2,13 +2,12 @@
 
 use crate::{
     access::Permission,
-    error::{Error, ErrorKind, Invalid, Result},
+    error::{Error, ErrorKind, Invalid, Result, known},
     id::{ImageId, ProjectId, RepositoryId},
     model::{Image, ImagePatch, NewImage, RecordedDigest},
     oci::ImageDigest,
     platform::{
         Acting,
-        deployment::known,
         redeploy::{ATTEMPTS, Following, Recorded},
     },
     store::{DeploymentFilter, ImageFilter, ImageMove, Page, PageRequest},

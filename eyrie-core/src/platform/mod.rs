@@ -88,7 +88,7 @@ pub use run::{RunRequest, RunView, StartRun};
 pub use secret::SecretView;
 pub use service_sync::{DEFAULT_GROUP, DEFAULT_PROJECT, SyncReport, SyncedService};
 pub use settings::{DeploymentTypeView, RefusedSetting, ReleaseDiff, SettingsView};
-pub use token::{NewServiceToken, ServiceTokenTarget};
+pub use token::{NewServiceToken, ServiceTokenTarget, TokenRotation};
 pub use user::NewUser;
 
 /// A deployment platform: models, roles and the engine over one store. Clones share it.

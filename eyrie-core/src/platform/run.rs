@@ -132,9 +132,7 @@ impl Acting {
             RunFilter { deployment: Some(deployment), .. } => {
                 Some(Resource::deployment(deployment, self.store().deployment(deployment).await?.project_id))
             }
-            RunFilter { service: Some(service), .. } => {
-                Some(Resource::inside("service", service.uuid(), self.store().service(service).await?.project_id))
-            }
+            RunFilter { service: Some(service), .. } => Some(Resource::service(service, self.store().service(service).await?.project_id)),
             RunFilter { project: Some(project), .. } => Some(Resource::project(project)),
             _ => None,
         };

@@ -90,7 +90,7 @@ impl Acting {
 
     async fn service_for(&self, id: ServiceId, permission: Permission) -> Result<Service> {
         let service = self.store().service(id).await?;
-        self.require(permission, &Resource::inside("service", id.uuid(), service.project_id)).await?;
+        self.require(permission, &Resource::service(id, service.project_id)).await?;
         Ok(service)
     }
 

@@ -1,19 +1,20 @@
 //! Proving who one is: by password, and by token.
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use subtle::ConstantTimeEq;
 
 use crate::{
     access::{Permission, TokenSecret},
-    clock::later,
-    error::{Error, ErrorKind, Result},
-    id::{RunId, TokenId, UserId},
-    model::{Principal, Token, TokenBinding, TokenKind, User},
+    error::{Error, ErrorKind, Result, TooMany, known},
+    id::{RunId, UserId},
+    model::{AuditEntry, Principal, PrincipalRef, SignInAttempt, Token, TokenBinding, TokenKind, User, Verdict},
     name::{DisplayName, Origin, UserName},
-    platform::{Acting, Eyrie},
+    platform::{Acting, Eyrie, token::Issue},
 };
 
+/// What the audit calls it.
+const BEGIN_SESSION: &str = "session.begin";
 /// How long a session lasts.
 const SESSION: Duration = Duration::from_secs(12 * 3600);
 
@@ -23,26 +24,46 @@ fn unauthenticated(message: &str) -> Error {
 
 impl Eyrie {
     /// Signs a user in by password, and answers with the session's secret, once. A wrong name and a wrong password read and take
-    /// the same.
+    /// the same, and so does what cannot be a name. After some failures of a name, or of the address that the attempts come from, each
+    /// further one has to wait, half a minute at most; a restart forgives nothing.
     ///
     /// # Errors
-    /// `Unauthenticated`; `LimitExceeded` when too many sign in at the same time.
-    pub async fn sign_in(&self, name: &UserName, password: String, origin: Origin) -> Result<(TokenSecret, Token)> {
-        let user = match self.store().user_by_name(name).await {
-            Ok(user) => Some(user).filter(|user| !user.disabled),
-            Err(error) if error.is_not_found() => None,
-            Err(error) => return Err(error),
+    /// `Unauthenticated`; `LimitExceeded` when it [has to wait](Error::retry_after), and when too many sign in at the same time.
+    pub async fn sign_in(&self, name: &str, password: String, origin: Origin, address: Option<IpAddr>) -> Result<(TokenSecret, Token)> {
+        let user = match UserName::new(name) {
+            Ok(name) => known(self.store().user_by_name(&name).await)?.filter(|user| !user.disabled),
+            Err(_) => None,
         };
+        let attempt = SignInAttempt::new(name, address, self.now());
+        if let Some(wait) = self.store().begin_sign_in(&attempt).await? {
+            self.note_failed_sign_in(user.as_ref(), origin, "too many failures").await;
+            return Err(TooMany { retry_after: Duration::from_secs(wait.as_secs() + 1) }.into());
+        }
         let stored = user.as_ref().and_then(|user| user.password_hash.clone());
         let fits = self.0.passwords.verify(password, stored).await?;
         match user {
             Some(user) if fits => {
+                self.store().forgive_sign_in(&attempt).await?;
                 let acting =
                     self.acting_as(Principal::User { id: user.id, name: user.name.clone(), session: None, origin: origin.clone() });
                 acting.new_session(&user, origin, SESSION).await
             }
-            _ => Err(unauthenticated("the name or the password is wrong")),
+            user => {
+                self.note_failed_sign_in(user.as_ref(), origin, "the password is wrong").await;
+                Err(unauthenticated("the name or the password is wrong"))
+            }
         }
+    }
+
+    /// What was tried stands nowhere: people type passwords where the name belongs.
+    async fn note_failed_sign_in(&self, user: Option<&User>, origin: Origin, why: &str) {
+        let (resource, why) = match user {
+            Some(user) => (format!("user {}", user.id), why),
+            None => ("user".to_owned(), "there is no such account, or it is disabled"),
+        };
+        let system = self.acting_as(Principal::System { cause: "sign in".to_owned() });
+        let entry = system.entry(BEGIN_SESSION, resource, None, Verdict::Refused, why.to_owned());
+        system.keep_refusal(&AuditEntry { principal: PrincipalRef::Anonymous, origin: Some(origin), ..entry }).await;
     }
 
     /// Who a token's secret stands for.
@@ -53,14 +74,11 @@ impl Eyrie {
         let invalid = || unauthenticated("the token is not valid");
         let secret = TokenSecret::parse(secret).ok_or_else(invalid)?;
         let hash = secret.hash();
-        let token = match self.store().token_by_hash(&hash).await {
-            Ok(token) => token,
-            Err(error) if error.is_not_found() => return Err(invalid()),
-            Err(error) => return Err(error),
-        };
+        let token = known(self.store().token_by_hash(&hash).await)?.ok_or_else(invalid)?;
         if !bool::from(token.secret_hash.ct_eq(&hash)) || !token.is_valid_at(self.now()) {
             return Err(invalid());
         }
+        self.note_use(&token).await;
         match token.binding {
             TokenBinding::User(id) => {
                 let user = self.store().user(id).await?;
@@ -70,20 +88,13 @@ impl Eyrie {
                 Ok(Principal::User { id, name: user.name, session: Some(token.id), origin: token.origin })
             }
             TokenBinding::Run(run) if self.has_ended(run).await? => Err(invalid()),
-            _ => {
-                let Token { id, kind, binding, created_by, origin, .. } = token;
-                Ok(Principal::Token { id, kind, binding, created_by, origin })
-            }
+            _ => Ok(token.into()),
         }
     }
 
     /// Whether the run has ended; one that is no longer kept has.
     async fn has_ended(&self, run: RunId) -> Result<bool> {
-        match self.store().run(run).await {
-            Ok(run) => Ok(run.state.is_terminal()),
-            Err(error) if error.is_not_found() => Ok(true),
-            Err(error) => Err(error),
-        }
+        Ok(known(self.store().run(run).await)?.is_none_or(|run| run.state.is_terminal()))
     }
 }
 
@@ -115,21 +126,17 @@ impl Acting {
     }
 
     async fn new_session(&self, user: &User, origin: Origin, life: Duration) -> Result<(TokenSecret, Token)> {
-        let secret = TokenSecret::generate(TokenKind::Session)?;
-        let now = self.now();
-        let token = Token {
-            id: TokenId::new(),
+        let issue = Issue {
             kind: TokenKind::Session,
             name: DisplayName::new(format!("session of {}", user.name))?,
-            secret_hash: secret.hash(),
-            created_by: Some(user.id),
             binding: TokenBinding::User(user.id),
+            project_id: None,
+            created_by: Some(user.id),
             origin,
-            created_at: now,
-            expires_at: later(now, life),
-            revoked_at: None,
+            life,
         };
-        let audit = self.allowed("session.begin", format!("token {}", token.id), None);
+        let (secret, token) = issue.at(self.now())?;
+        let audit = self.allowed(BEGIN_SESSION, format!("token {}", token.id), None);
         self.store().create_token(&token, &audit).await?;
         Ok((secret, token))
     }

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use crate::{
     error::Result,
-    id::{DeploymentId, ProjectId, RunId, UserId},
+    id::{DeploymentId, GroupId, ProjectId, RunId, ServiceId, UserId},
     model::{AccessPath, AuditEntry, Grants, OverrideAt, RoleOverride},
 };
 
@@ -15,8 +15,12 @@ pub struct RunReader {
     pub user: Option<UserId>,
     /// Those of this project.
     pub project: Option<ProjectId>,
+    /// Those of what is deployed in this group.
+    pub group: Option<GroupId>,
     /// Those of this deployment.
     pub deployment: Option<DeploymentId>,
+    /// Those of what is deployed by this service.
+    pub service: Option<ServiceId>,
 }
 
 /// Keeps overrides of roles, and reads all that counts at a place at once.

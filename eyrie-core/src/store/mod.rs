@@ -38,6 +38,7 @@ mod run;
 mod schedule;
 mod secret;
 mod service;
+mod sign_in;
 mod statement;
 mod token;
 mod user;
@@ -73,8 +74,9 @@ pub use run::{Claim, Enqueue, Enqueued, Poll, RequestKey, RunFilter, RunStore};
 pub use schedule::{DueSchedules, Fire, ScheduleFilter, ScheduleStore};
 pub use secret::{KEPT_VALUES, SealingKeyStore, SecretStore};
 pub use service::ServiceStore;
+pub use sign_in::SignInStore;
 pub use statement::{MAX_STATEMENT_BYTES, MAX_STATEMENTS, Parameter, Statement, Statements};
-pub use token::TokenStore;
+pub use token::{TokenFilter, TokenStore};
 pub use user::{NewUserRule, UserStore};
 pub use worker::{WorkerLease, WorkerStore};
 
@@ -96,6 +98,7 @@ pub trait Store:
     + RetentionStore
     + UserStore
     + TokenStore
+    + SignInStore
     + AuditStore
     + AccessStore
     + SecretStore
@@ -132,6 +135,7 @@ impl<T> Store for T where
         + RetentionStore
         + UserStore
         + TokenStore
+        + SignInStore
         + AuditStore
         + AccessStore
         + SecretStore

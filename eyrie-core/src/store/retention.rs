@@ -1,4 +1,4 @@
-//! Pruning: what is no longer needed of runs that have ended, and of monitors, goes in pieces that hold nobody up.
+//! Pruning: what is no longer needed of runs that have ended, of monitors, and of tokens goes in pieces that hold nobody up.
 
 use std::time::Duration;
 
@@ -21,6 +21,8 @@ pub struct Pruning {
     pub plans: u64,
     /// Results of monitors that are gone.
     pub monitor_logs: u64,
+    /// Tokens that are gone.
+    pub tokens: u64,
     /// Whether there may be more to do at once.
     pub more: bool,
 }
@@ -33,6 +35,7 @@ impl std::ops::AddAssign for Pruning {
         self.steps += other.steps;
         self.plans += other.plans;
         self.monitor_logs += other.monitor_logs;
+        self.tokens += other.tokens;
         self.more = other.more;
     }
 }
@@ -64,4 +67,6 @@ pub trait RetentionStore {
     async fn sweep(&self, limit: u32) -> Result<Pruning>;
     /// Deletes at most `limit` results of the deployment's monitors that came at least `age` ago. Their state stays.
     async fn prune_monitor_logs(&self, deployment: DeploymentId, age: Duration, limit: u32) -> Result<Pruning>;
+    /// Deletes at most `limit` tokens that were revoked or expired at least `age` ago, by the store's clock.
+    async fn prune_tokens(&self, age: Duration, limit: u32) -> Result<Pruning>;
 }

@@ -12,6 +12,7 @@ pub(crate) mod deployed_service;
 pub(crate) mod deployment;
 pub(crate) mod deployment_group;
 pub(crate) mod deployment_override;
+pub(crate) mod failed_sign_in;
 pub(crate) mod forgotten_monitor;
 pub(crate) mod group_override;
 pub(crate) mod image;

@@ -1,7 +1,7 @@
 //! Tokens, without their secrets.
 
 use eyrie_core::{
-    id::{TokenId, UserId},
+    id::{ProjectId, TokenId, UserId},
     model::Token,
 };
 use sea_orm::entity::prelude::*;
@@ -22,10 +22,14 @@ pub struct Model {
     pub(crate) secret_hash: Vec<u8>,
     pub(crate) created_by: Option<Uuid>,
     pub(crate) binding: String,
+    pub(crate) project_id: Option<Uuid>,
+    pub(crate) capabilities: String,
     pub(crate) origin: String,
     pub(crate) created_at: i64,
     pub(crate) expires_at: i64,
     pub(crate) revoked_at: Option<i64>,
+    pub(crate) last_used_at: Option<i64>,
+    pub(crate) replaces: Option<Uuid>,
 }
 
 /// No relation is followed by SeaORM; the references are in the migration.
@@ -43,10 +47,14 @@ impl From<&Token> for Model {
             secret_hash: token.secret_hash.to_vec(),
             created_by: token.created_by.map(UserId::uuid),
             binding: json(&token.binding),
+            project_id: token.project_id.map(ProjectId::uuid),
+            capabilities: json(&token.capabilities),
             origin: token.origin.to_string(),
             created_at: micros(token.created_at),
             expires_at: micros(token.expires_at),
             revoked_at: maybe_micros(token.revoked_at),
+            last_used_at: maybe_micros(token.last_used_at),
+            replaces: token.replaces.map(TokenId::uuid),
         }
     }
 }
@@ -62,10 +70,14 @@ impl TryFrom<Model> for Token {
             secret_hash: hash(row.secret_hash)?,
             created_by: maybe(row.created_by, UserId::from_uuid),
             binding: parsed(&row.binding)?,
+            project_id: maybe(row.project_id, ProjectId::from_uuid),
+            capabilities: parsed(&row.capabilities)?,
             origin: word(&row.origin)?,
             created_at: time(row.created_at),
             expires_at: time(row.expires_at),
             revoked_at: maybe_time(row.revoked_at),
+            last_used_at: maybe_time(row.last_used_at),
+            replaces: maybe(row.replaces, TokenId::from_uuid),
         })
     }
 }

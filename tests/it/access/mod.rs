@@ -6,12 +6,16 @@ use eyrie_core::{
     Acting, ErrorKind,
     access::{AccessLevel, Permission},
     id::{RunId, TokenId, UserId},
-    model::{Deployment, Grant, NewDeployment, NewGroup, OverrideAt, Plan, Principal, Role, RunState, TokenBinding, TokenKind},
+    model::{
+        Deployment, Grant, NewDeployment, NewGroup, OverrideAt, Plan, Principal, Role, RunState, TokenBinding, TokenCapabilities, TokenKind,
+    },
     name::Origin,
     platform::{NewUser, Place},
     store::{DeploymentFilter, PageRequest, QueueOf, RunFilter},
 };
 use eyrie_tests::world::{Ground, Kind, World, quick};
+
+mod tokens;
 
 use crate::engine::on_every_store;
 
@@ -42,7 +46,14 @@ async fn elsewhere(world: &World, slug: &str) -> Deployment {
 
 fn token(world: &World, kind: TokenKind, binding: TokenBinding, created_by: Option<UserId>) -> Acting {
     let origin = Origin::new("test").unwrap();
-    world.eyrie.acting_as(Principal::Token { id: TokenId::new(), kind, binding, created_by, origin })
+    world.eyrie.acting_as(Principal::Token {
+        id: TokenId::new(),
+        kind,
+        binding,
+        capabilities: TokenCapabilities::usual(),
+        created_by,
+        origin,
+    })
 }
 
 /// Each permission at each level, asked for by everybody: the same answers on every store, and those in the file.

@@ -8,7 +8,7 @@ use eyrie_core::{
     id::{RunId, TokenId},
     model::{
         DeploymentPatch, GroupPatch, Limited, MAX_RUNNING, Plan, Principal, ProjectPatch, QUEUE_POLICY, RunState, Settings, TokenBinding,
-        TokenKind, Wait,
+        TokenCapabilities, TokenKind, Wait,
     },
     name::Origin,
     store::{PageRequest, QueueOf, RunFilter},
@@ -151,6 +151,7 @@ async fn a_place_in_words(kind: Kind) {
         id: TokenId::new(),
         kind: TokenKind::Service,
         binding: TokenBinding::Run(runs[2]),
+        capabilities: TokenCapabilities::usual(),
         created_by: None,
         origin: Origin::new("test").unwrap(),
     });

@@ -8,12 +8,7 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use eyrie_core::{
-    ErrorKind,
-    access::TokenSecret,
-    model::Token,
-    name::{Origin, UserName},
-};
+use eyrie_core::{ErrorKind, access::TokenSecret, model::Token, name::Origin};
 use serde::Deserialize;
 use serde_json::json;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -21,7 +16,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use crate::{
     authentication::{Caller, Peer},
     portal::Portal,
-    problem::{Answer, Problem},
+    problem::Answer,
     request::Body,
     schema,
 };
@@ -59,7 +54,7 @@ async fn end(Caller(acting): Caller) -> Answer<Response> {
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-/// Signs in, unless too many attempts have failed. A name that cannot exist reads and takes like a wrong password.
+/// Signs in; failures are counted for the metrics.
 pub(crate) async fn sign_in(
     portal: &Portal,
     peer: Option<IpAddr>,
@@ -67,20 +62,9 @@ pub(crate) async fn sign_in(
     password: String,
     origin: &str,
 ) -> Answer<(TokenSecret, Token)> {
-    let known = UserName::new(name).or_else(|_| UserName::new("0"))?;
-    let key = if known.as_str() == name { name } else { "" };
-    portal.sign_ins.attempt(key, peer).map_err(Problem::too_many_failures)?;
-    let password = if key.is_empty() { String::new() } else { password };
-    match portal.eyrie.sign_in(&known, password, Origin::new(origin)?).await {
-        Ok(session) => {
-            portal.sign_ins.succeeded(key, peer);
-            Ok(session)
-        }
-        Err(error) => {
-            if error.kind() == ErrorKind::Unauthenticated {
-                portal.failed_sign_ins.fetch_add(1, Ordering::Relaxed);
-            }
-            Err(error.into())
-        }
+    let session = portal.eyrie.sign_in(name, password, Origin::new(origin)?, peer).await;
+    if session.as_ref().is_err_and(|error| error.kind() == ErrorKind::Unauthenticated) {
+        portal.failed_sign_ins.fetch_add(1, Ordering::Relaxed);
     }
+    Ok(session?)
 }

@@ -5,7 +5,12 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use eyrie_core::{id::TokenId, model::Token, platform::NewServiceToken, store::Page};
+use eyrie_core::{
+    id::TokenId,
+    model::Token,
+    platform::{NewServiceToken, TokenRotation},
+    store::{Page, TokenFilter},
+};
 use serde_json::json;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -18,7 +23,7 @@ use crate::{
 };
 
 pub(super) fn routes() -> OpenApiRouter<Portal> {
-    OpenApiRouter::new().routes(routes!(create, list)).routes(routes!(revoke))
+    OpenApiRouter::new().routes(routes!(create, list)).routes(routes!(get, revoke)).routes(routes!(rotate))
 }
 
 /// Makes a service token. Its secret is in this answer and nowhere else.
@@ -29,13 +34,31 @@ async fn create(Caller(acting): Caller, Body(new): Body<NewServiceToken>) -> Ans
     Ok((StatusCode::CREATED, Json(json!({ "secret": secret.reveal(), "token": token }))).into_response())
 }
 
-/// Lists one's own tokens; all of them for operators.
-#[utoipa::path(get, path = "/api/v1/tokens", tag = "tokens", params(("limit" = Option<u32>, Query), ("after" = Option<String>, Query)),
+/// Lists one's own tokens, all of them for operators; with `project`, those that stand in it, for its admins.
+#[utoipa::path(get, path = "/api/v1/tokens", tag = "tokens",
+    params(("project" = Option<String>, Query), ("creator" = Option<String>, Query, description = "Those that this user made."),
+        ("kind" = Option<String>, Query), ("limit" = Option<u32>, Query), ("after" = Option<String>, Query)),
     responses((status = 200, description = "A page.", body = schema::Page<schema::Token>)))]
 async fn list(Caller(acting): Caller, mut filter: Filter) -> Answer<Json<Page<Token>>> {
+    let wanted = TokenFilter { creator: filter.take("creator")?, project: filter.take("project")?, kind: filter.take("kind")? };
     let page = filter.page()?;
     filter.end()?;
-    Ok(Json(acting.tokens(page).await?))
+    Ok(Json(acting.tokens(wanted, page).await?))
+}
+
+/// One token, without its secret.
+#[utoipa::path(get, path = "/api/v1/tokens/{id}", tag = "tokens", params(("id" = String, Path)),
+    responses((status = 200, description = "The token.", body = schema::Token)))]
+async fn get(Caller(acting): Caller, Id(id): Id<TokenId>) -> Answer<Json<Token>> {
+    Ok(Json(acting.token(id).await?))
+}
+
+/// Puts another token in the place of this one. Its secret is in this answer and nowhere else.
+#[utoipa::path(post, path = "/api/v1/tokens/{id}/rotate", tag = "tokens", params(("id" = String, Path)), request_body = schema::RotateToken,
+    responses((status = 201, description = "The new token and its secret.", body = schema::NewTokenSecret)))]
+async fn rotate(Caller(acting): Caller, Id(id): Id<TokenId>, Body(rotation): Body<TokenRotation>) -> Answer {
+    let (secret, token) = acting.rotate_token(id, rotation).await?;
+    Ok((StatusCode::CREATED, Json(json!({ "secret": secret.reveal(), "token": token }))).into_response())
 }
 
 /// Revokes a token.

@@ -8,8 +8,8 @@ use eyrie_core::{
     engine::WorkerOptions,
     id::RunId,
     model::Principal,
-    name::{DisplayName, Origin, ServiceName, UserName},
-    platform::{NewServiceToken, NewUser, RunStream, ServiceTokenTarget, StartRun},
+    name::{ServiceName, UserName},
+    platform::{NewUser, RunStream, StartRun},
     store::{PageRequest, QueueOf, RunFilter},
 };
 use eyrie_portal::Decision;
@@ -217,31 +217,5 @@ impl Backend {
             }
         }
         Ok(())
-    }
-
-    pub(super) async fn add_token(&self, service: &str, origin: &str, days: u16) -> CliResult<String> {
-        match self {
-            Self::Local { me, .. } => {
-                let deployment = me.service_deployment(&ServiceName::new(service)?).await?;
-                let new = NewServiceToken {
-                    name: DisplayName::new(format!("deploy {service} from {origin}"))?,
-                    target: ServiceTokenTarget::Deployment(deployment.id),
-                    origin: Origin::new(origin)?,
-                    days,
-                };
-                Ok(me.create_service_token(new).await?.0.reveal().to_owned())
-            }
-            Self::Remote(remote) => {
-                let deployment = remote.get(&format!("services/{service}/deployment")).await?;
-                let body = json!({
-                    "name": format!("deploy {service} from {origin}"),
-                    "target": { "deployment": deployment["id"] },
-                    "origin": origin,
-                    "days": days,
-                });
-                let token = remote.post("tokens", &body, None).await?;
-                Ok(token["secret"].as_str().unwrap_or_default().to_owned())
-            }
-        }
     }
 }

@@ -115,12 +115,3 @@ pub(super) async fn add_user(place: &Place, name: &str, operator: bool) -> CliRe
     say(format_args!("added {name}"));
     Ok(ExitCode::SUCCESS)
 }
-
-/// `eyrie token add`.
-pub(super) async fn add_token(place: &Place, service: &str, origin: &str, days: u16) -> CliResult {
-    let backend = Backend::open(place, false).await?;
-    let secret = backend.add_token(service, origin, days).await?;
-    backend.close().await;
-    say(secret);
-    Ok(ExitCode::SUCCESS)
-}

@@ -14,6 +14,7 @@ mod remote;
 mod schedule;
 mod serve;
 mod site;
+mod token;
 
 use std::{io::IsTerminal, net::SocketAddr, path::PathBuf, process::ExitCode};
 
@@ -118,7 +119,7 @@ enum Command {
     Keyring(keyring::KeyringCommand),
     /// Manage tokens.
     #[command(subcommand)]
-    Token(TokenCommand),
+    Token(token::TokenCommand),
 }
 
 #[derive(Debug, Clone, Args)]
@@ -233,21 +234,6 @@ enum UserCommand {
     },
 }
 
-#[derive(Debug, Subcommand)]
-enum TokenCommand {
-    /// Add a service token and print its secret, once.
-    Add {
-        /// The service that it may deploy.
-        service: String,
-        /// From where it will be used: kept on every run that it starts.
-        #[arg(long)]
-        origin: String,
-        /// How many days it lasts, 1 to 180.
-        #[arg(long, default_value_t = 30)]
-        days: u16,
-    },
-}
-
 /// Runs the command.
 pub(crate) fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -290,7 +276,7 @@ async fn run(Arguments { place, command }: Arguments) -> CliResult {
         Command::Explain(arguments) => member::explain(&place, arguments).await,
         Command::Sync => manage::sync(&place).await,
         Command::User(UserCommand::Add { name, operator }) => manage::add_user(&place, &name, operator).await,
-        Command::Token(TokenCommand::Add { service, origin, days }) => manage::add_token(&place, &service, &origin, days).await,
+        Command::Token(command) => token::run(&place, command).await,
     }
 }
 

@@ -18,6 +18,7 @@ pub(super) fn page(portal: &Portal, visitor: &Visitor, title: &str, body: Markup
                 nav aria-label="Main" {
                     a href="/" { "Services" }
                     a href="/runs" { "Runs" }
+                    a href="/tokens" { "Tokens" }
                     a href="/docs" { "API" }
                 }
                 form.leave method="post" action="/logout" {

@@ -17,6 +17,7 @@ mod service;
 mod sign_in;
 mod source;
 mod time;
+mod token;
 
 use axum::{
     Router,
@@ -41,6 +42,10 @@ pub(crate) fn routes() -> Router<Portal> {
         .route("/projects/{id}/members", get(member::of_project).post(member::edit_project))
         .route("/projects/{id}/audit", get(audit::of_project))
         .route("/audit", get(audit::everything))
+        .route("/projects/{id}/tokens", get(token::of_project).post(token::create))
+        .route("/tokens", get(token::own))
+        .route("/tokens/{id}/rotate", post(token::rotate))
+        .route("/tokens/{id}/revoke", post(token::revoke))
         .route("/groups/{id}/members", get(member::of_group).post(member::edit_group))
         .route("/deployments/{id}/members", get(member::of_deployment).post(member::edit_deployment))
         .route("/services/{id}", get(service::show))

@@ -62,7 +62,7 @@ pub(super) async fn project(
     let project = visitor.acting.project(id).await?;
     let body = html! {
         h1 { (project.name) }
-        p { a href={ "/projects/" (id) "/members" } { "Members and roles" } " · " a href={ "/projects/" (id) "/audit" } { "Audit" } }
+        p { a href={ "/projects/" (id) "/members" } { "Members and roles" } " · " a href={ "/projects/" (id) "/tokens" } { "Tokens" } " · " a href={ "/projects/" (id) "/audit" } { "Audit" } }
         div #live data-live="/api/v1/events" { (section(&visitor, &project, asked).await?) }
     };
     Ok(page(&portal, &visitor, project.name.as_str(), body))

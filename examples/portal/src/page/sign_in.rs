@@ -207,7 +207,7 @@ pub(super) async fn setup_submit(State(portal): State<Portal>, Peer(peer): Peer,
     let setup = open_setup(&portal).await?.ok_or_else(Problem::not_found)?;
     let form: Setup = fields(request, &portal).await?;
     check_visit(&headers, &form.csrf)?;
-    match begin(&portal, setup, &form, peer).await {
+    match begin(&portal, setup, &form).await {
         Ok(()) => Ok(enter(&portal, &headers, peer, &form.name, form.password).await?),
         Err(problem) => {
             let mut response = with_form(&portal, &headers, |token| setup_page(token, &form.name, Some(&problem)))?;
@@ -217,16 +217,13 @@ pub(super) async fn setup_submit(State(portal): State<Portal>, Peer(peer): Peer,
     }
 }
 
-async fn begin(portal: &Portal, setup: &SetupToken, form: &Setup, peer: Option<IpAddr>) -> Answer<()> {
-    // No account can have this name.
-    let limit = "/setup";
-    portal.sign_ins.attempt(limit, peer).map_err(Problem::too_many_failures)?;
+async fn begin(portal: &Portal, setup: &SetupToken, form: &Setup) -> Answer<()> {
+    // Nobody guesses 192 bits, however often.
     if !setup.fits(&form.setup) {
         return Err(Problem::unauthenticated("the setup token is wrong"));
     }
     portal.eyrie.create_first_operator(UserName::new(form.name.clone())?, form.password.clone()).await?;
     setup.use_up();
-    portal.sign_ins.succeeded(limit, peer);
     tracing::info!("the first operator was made");
     Ok(())
 }

@@ -18,3 +18,4 @@ mod secrets;
 mod settings;
 mod site;
 mod sources;
+mod tokens;

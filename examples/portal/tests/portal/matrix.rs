@@ -4,22 +4,21 @@ use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 use axum::body::Body;
 use eyrie_core::{
-    Acting, Eyrie, Timestamp,
+    Acting, Eyrie,
     access::TokenSecret,
-    clock::later,
+    conformance::fixtures,
     deployment_type::service::{ScriptOptions, ServicesRoot},
-    id::{CommandId, DeploymentId, TokenId, UserId, WorkerId},
+    id::{CommandId, DeploymentId, UserId, WorkerId},
     memory::MemoryStore,
     model::{
-        AuditEntry, Grant, NewScope, OverrideAt, Plan, PlannedRelease, Principal, PrincipalRef, Role, StepIndex, Token, TokenBinding,
-        TokenKind, Verdict,
+        Grant, NewScope, OverrideAt, Plan, PlannedRelease, Principal, Role, StepIndex, Token, TokenBinding, TokenCapabilities, TokenKind,
     },
     name::{DisplayName, Origin, ServiceName},
     platform::{NewServiceToken, NewUser, ServiceTokenTarget, StartRun},
     secret::MemoryKeyring,
     store::{
         Change, Command, DeployedServiceFilter, DeploymentFilter, End, Fence, PageRequest, QueueOf, RunFilter, RunStore, Settle,
-        Settlement, TokenStore, WorkerStore,
+        Settlement, TokenFilter, TokenStore, WorkerStore,
     },
 };
 use eyrie_portal::{PortalOptions, router};
@@ -90,6 +89,7 @@ impl World {
         let new = NewServiceToken {
             name: DisplayName::new("ci").unwrap(),
             target: ServiceTokenTarget::Deployment(deployment.id),
+            capabilities: TokenCapabilities::usual(),
             origin: Origin::new("ci").unwrap(),
             days: 1,
         };
@@ -157,32 +157,8 @@ impl World {
 
     async fn token(&self, kind: TokenKind, binding: TokenBinding) -> String {
         let secret = TokenSecret::generate(kind).unwrap();
-        let now = Timestamp::now();
-        let token = Token {
-            id: TokenId::new(),
-            kind,
-            name: DisplayName::new("a token").unwrap(),
-            secret_hash: secret.hash(),
-            created_by: None,
-            binding,
-            origin: Origin::new("script").unwrap(),
-            created_at: now,
-            expires_at: later(now, Duration::from_secs(3600)),
-            revoked_at: None,
-        };
-        let entry = AuditEntry {
-            id: eyrie_core::id::AuditId::new(),
-            at: now,
-            principal: PrincipalRef::System { cause: "test".to_owned() },
-            origin: None,
-            action: "token.create".to_owned(),
-            resource: format!("token {}", token.id),
-            project_id: None,
-            verdict: Verdict::Allowed,
-            reason: String::new(),
-            count: 1,
-        };
-        self.site.store.create_token(&token, &entry).await.unwrap();
+        let token = Token { secret_hash: secret.hash(), ..fixtures::token(kind, binding, None) };
+        self.site.store.create_token(&token, &fixtures::audit("token.create")).await.unwrap();
         secret.reveal().to_owned()
     }
 
@@ -321,8 +297,10 @@ impl World {
                 told.push_str(&format!("{:?}", me.overrides(OverrideAt::Deployment(deployment.id)).await.unwrap()));
             }
         }
-        // A token says nothing of its last use here, so that looking at them changes nothing.
-        told + &format!("{:?}{:?}", me.users(all).await.unwrap().items, me.tokens(all).await.unwrap().items)
+        let tokens = me.tokens(TokenFilter::default(), all).await.unwrap().items;
+        // Whoever is refused has used a token all the same.
+        let tokens: Vec<_> = tokens.into_iter().map(|token| Token { last_used_at: None, ..token }).collect();
+        told + &format!("{:?}{tokens:?}", me.users(all).await.unwrap().items)
     }
 }
 

@@ -105,7 +105,7 @@ impl Site {
 
     pub(crate) async fn session(&self, name: &str) -> String {
         let name = UserName::new(name).unwrap();
-        let (secret, _) = self.eyrie.sign_in(&name, PASSWORD.to_owned(), Origin::new("test").unwrap()).await.unwrap();
+        let (secret, _) = self.eyrie.sign_in(name.as_str(), PASSWORD.to_owned(), Origin::new("test").unwrap(), None).await.unwrap();
         secret.reveal().to_owned()
     }
 

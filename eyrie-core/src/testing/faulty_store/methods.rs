@@ -7,6 +7,7 @@ use tokio::sync::watch;
 
 use super::FaultyStore;
 use crate::{
+    clock::Timestamp,
     error::Result,
     id::{
         BranchId, ClusterId, DatasourceId, DeployedServiceId, DeploymentId, GroupId, ImageId, MonitorId, ProjectId, ReleaseId,
@@ -15,7 +16,8 @@ use crate::{
     model::{
         AccessPath, AuditEntry, Branch, Cluster, ClusterGrant, ClusterLink, Datasource, DeployedService, Deployment, DeploymentGroup,
         EventCursor, Grants, Image, Linked, Membership, Monitor, MonitorLog, OverrideAt, Owner, Plan, PlanHash, Project, Release,
-        Repository, RoleOverride, Run, RunEvent, Schedule, Scope, SealedSecret, SealingKey, Secret, Service, Step, Token, User,
+        Repository, RoleOverride, Run, RunEvent, Schedule, Scope, SealedSecret, SealingKey, Secret, Service, SignInAttempt, Step, Token,
+        User,
     },
     name::{GroupType, ServiceName, Slug, UserName},
     secret::{KeyVersion, SealedValue, SecretRef},
@@ -25,8 +27,8 @@ use crate::{
         Fire, ForgetRule, GroupStore, ImageFilter, ImageMove, ImageStore, InQueue, LogBound, LogChunk, LogPiece, LogStore, MemberStore,
         MonitorFilter, MonitorLogStore, MonitorStore, Moved, NewMonitorResult, NewUserRule, Page, PageRequest, Poll, ProjectStore, Pruning,
         QueueOf, QueueStore, RecordError, Recorded, ReleaseStore, RepositoryFilter, RepositoryStore, RetentionStore, RunFilter, RunReader,
-        RunStore, ScheduleFilter, ScheduleStore, ScopeStore, SealingKeyStore, SecretStore, ServiceStore, Store, TokenStore, UserStore,
-        WorkerLease, WorkerStore,
+        RunStore, ScheduleFilter, ScheduleStore, ScopeStore, SealingKeyStore, SecretStore, ServiceStore, SignInStore, Store, TokenFilter,
+        TokenStore, UserStore, WorkerLease, WorkerStore,
     },
 };
 
@@ -122,6 +124,7 @@ decorated! {
         writes fn forget_runs(deployment: DeploymentId, rule: ForgetRule, limit: u32) -> Pruning;
         writes fn sweep(limit: u32) -> Pruning;
         writes fn prune_monitor_logs(deployment: DeploymentId, age: Duration, limit: u32) -> Pruning;
+        writes fn prune_tokens(age: Duration, limit: u32) -> Pruning;
     }
     UserStore {
         writes fn create_user(user: &User, rule: NewUserRule, audit: &AuditEntry) -> ();
@@ -134,8 +137,14 @@ decorated! {
         writes fn create_token(token: &Token, audit: &AuditEntry) -> ();
         reads fn token(id: TokenId) -> Token;
         reads fn token_by_hash(hash: &[u8; 32]) -> Token;
-        reads fn tokens(creator: Option<UserId>, page: PageRequest) -> Page<Token>;
+        reads fn tokens(filter: TokenFilter, page: PageRequest) -> Page<Token>;
+        writes fn replace_token(token: &Token, old_ends_at: Timestamp, audit: &AuditEntry) -> ();
+        writes fn note_token_use(id: TokenId, at: Timestamp) -> ();
         writes fn revoke_token(id: TokenId, audit: &AuditEntry) -> ();
+    }
+    SignInStore {
+        writes fn begin_sign_in(attempt: &SignInAttempt) -> Option<Duration>;
+        writes fn forgive_sign_in(attempt: &SignInAttempt) -> ();
     }
     SecretStore {
         writes fn create_secret(secret: &Secret, value: &SealedSecret, audit: &AuditEntry) -> ();

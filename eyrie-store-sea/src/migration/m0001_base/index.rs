@@ -9,6 +9,10 @@ pub(super) const INDEXES: &[&str] = &[
     "CREATE UNIQUE INDEX users_name ON users (name)",
     "CREATE UNIQUE INDEX tokens_secret ON tokens (secret_hash)",
     "CREATE INDEX tokens_creator ON tokens (created_by, id)",
+    "CREATE INDEX tokens_of_project ON tokens (project_id, id)",
+    // What pruning looks for.
+    "CREATE INDEX tokens_expired ON tokens (expires_at)",
+    "CREATE INDEX tokens_revoked ON tokens (revoked_at) WHERE revoked_at IS NOT NULL",
     "CREATE INDEX tokens_binding ON tokens (binding)",
     "CREATE UNIQUE INDEX deployment_groups_slug ON deployment_groups (project_id, slug)",
     "CREATE UNIQUE INDEX scopes_slug ON scopes (group_id, slug)",

@@ -30,12 +30,17 @@ pub(super) fn people() -> Vec<TableCreateStatement> {
                 binary("secret_hash"),
                 uuid_null("created_by"),
                 text("binding"),
+                uuid_null("project_id"),
+                text("capabilities"),
                 text("origin"),
                 big_integer("created_at"),
                 big_integer("expires_at"),
                 big_integer_null("revoked_at"),
+                big_integer_null("last_used_at"),
+                uuid_null("replaces"),
             ],
         ),
+        table("failed_sign_ins", [big_integer("id").primary_key().take(), big_integer("number"), big_integer("last_at")]),
         table(
             "audit_entries",
             [
