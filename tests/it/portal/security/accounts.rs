@@ -10,6 +10,7 @@ use crate::engine::on_databases;
 on_databases! {
     whoever_comes_first_is_nobody;
     guesses_tell_nothing;
+    guesses_cost_time_after_a_restart_too;
 }
 
 async fn whoever_comes_first_is_nobody(kind: Kind) {
@@ -52,4 +53,58 @@ async fn guesses_tell_nothing(kind: Kind) {
     let (known, unknown) = (guess("alice").await, guess("nonesuch").await);
     assert_eq!((known.0, &known), (401, &unknown), "whether there is such a user cannot be told");
     town.server.stop();
+}
+
+async fn guesses_cost_time_after_a_restart_too(kind: Kind) {
+    let town = Town::new(kind).await;
+    let guess = async |url: &str, name: &str, password: &str| {
+        let stranger = Client::with_token(url, "");
+        let answer = stranger.http.post(format!("{url}/api/v1/sessions")).json(&json!({ "name": name, "password": password }));
+        let answer = answer.send().await.unwrap();
+        let wait = answer.headers().get(header::RETRY_AFTER).map(|wait| wait.to_str().unwrap().parse::<u64>().unwrap());
+        (answer.status().as_u16(), wait, answer.text().await.unwrap())
+    };
+    // Until it costs some seconds, so that none of what follows takes longer than that.
+    let (mut failed, mut waits) = (0, 0);
+    let told = loop {
+        let (status, wait, told) = guess(&town.server.url, "alice", "wrong wrong wrong").await;
+        match (status, wait) {
+            (401, None) => failed += 1,
+            (429, Some(wait @ 9..=31)) => break (wait, told),
+            (429, Some(_)) => {
+                waits += 1;
+                tokio::time::sleep(std::time::Duration::from_millis(250)).await;
+            }
+            other => panic!("{other:?}: {told}"),
+        }
+    };
+    assert!((8..=10).contains(&failed) && waits > 0, "{failed} failures, {waits} waits");
+    assert!(told.1.contains("too many failed attempts") && !told.1.contains("alice"), "{told:?}");
+    let (status, _, right) = guess(&town.server.url, "alice", super::super::PASSWORD).await;
+    assert_eq!(status, 429, "the right password says no more than a wrong one: {right}");
+    // Others' names push nothing out: from here they wait soon, and are not kept one by one.
+    let mut flood = 0;
+    for other in 0..200 {
+        let (status, ..) = guess(&town.server.url, &format!("nobody{other}"), "x").await;
+        assert!(matches!(status, 401 | 429), "{status}");
+        flood += u32::from(status == 429);
+    }
+    assert!(flood > 100, "one address tries as often as it likes");
+    assert_eq!(guess(&town.server.url, "alice", "wrong wrong wrong").await.0, 429);
+    assert_eq!(town.ann.get("projects").await.0, 200, "whoever is signed in does not wait");
+
+    let entries = town.ann.get("audit?limit=200").await.1;
+    let refused: Vec<_> = entries["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|entry| entry["action"] == "session.begin" && entry["verdict"] == "refused")
+        .collect();
+    assert!((2..=8).contains(&refused.len()), "one line a minute for alice, and one for all who are nobody: {refused:?}");
+    assert!(!format!("{refused:?}").contains("nobody1"), "names that nobody has stand nowhere");
+
+    town.server.stop();
+    let server = Server::start(&town.field);
+    assert_eq!(guess(&server.url, "alice", "wrong wrong wrong").await.0, 429, "a restart forgives nothing");
+    server.stop();
 }
