@@ -3,11 +3,13 @@
 
 use eyrie_core::{id::SecretId, model::Settings};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect, QueryTrait, prelude::Uuid, sea_query::OnConflict,
+    ActiveValue::Set, ColumnTrait, DatabaseConnection, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect, QueryTrait, prelude::Uuid,
+    sea_query::OnConflict,
 };
 
 use crate::{
     entity::{
+        column::counted_small,
         queue_rule::{Column, Entity, Model},
         scope, secret_use,
     },
@@ -32,6 +34,12 @@ pub(crate) fn of(id: Uuid, settings: &Settings) -> Said {
 /// A limit that no settings say: that of a cluster.
 pub(crate) fn limit(id: Uuid, most: Option<u32>) -> Said {
     Said { rule: Model { id, queue_policy: None, max_running: most.map(i64::from) }, secrets: Vec::new() }
+}
+
+/// The limit that is kept for that id.
+pub(crate) async fn limit_of(db: &DatabaseConnection, id: Uuid) -> Result<Option<u32>, Failure> {
+    let rule = Entity::find_by_id(id).one(db).await?;
+    rule.and_then(|rule| rule.max_running).map(counted_small).transpose()
 }
 
 /// Keeps that instead of what was there; a rule that says nothing is not kept.

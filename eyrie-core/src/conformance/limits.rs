@@ -91,6 +91,7 @@ pub async fn of_a_cluster(store: &dyn Store) {
     let entry = audit("cluster.limit");
     store.limit_cluster(cluster, Some(2), &entry).await.unwrap();
     assert_eq!(super::fixtures::audited(store, &entry).await, [entry.clone()]);
+    assert_eq!(store.cluster_limit(cluster).await.unwrap(), Some(2));
     let mut runs = Vec::new();
     for slug in ["one", "two"] {
         let group = kept_group(store, &kept_project(store, slug).await, "web").await;
@@ -113,6 +114,7 @@ pub async fn of_a_cluster(store: &dyn Store) {
     assert_eq!(given(store, worker, 1).await, [runs[4]], "its project has the fewest under way");
     assert!(given(store, worker, 1).await.is_empty());
     store.limit_cluster(cluster, None, &audit("cluster.limit")).await.unwrap();
+    assert_eq!(store.cluster_limit(cluster).await.unwrap(), None);
     assert_eq!(given(store, worker, 1).await, [runs[1]]);
 }
 

@@ -76,4 +76,8 @@ impl QueueStore for MemoryStore {
         state.note(audit);
         Ok(())
     }
+
+    async fn cluster_limit(&self, cluster: ClusterId) -> Result<Option<u32>> {
+        Ok(self.state().cluster_limits.get(&cluster).copied())
+    }
 }

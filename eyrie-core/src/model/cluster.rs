@@ -6,7 +6,7 @@ use crate::{
     clock::Timestamp,
     error::{IllegalTransition, Invalid},
     id::{ClusterId, DeploymentId, GroupId, ProjectId, ScopeId, SecretId},
-    model::{Endpoint, Level, PrincipalRef, RunKind, uid::uid},
+    model::{Endpoint, Level, PrincipalRef, RunKind, patch::given, uid::uid},
     name::{DisplayName, Slug},
     word_enum::word_enum,
 };
@@ -173,14 +173,14 @@ impl NewCluster {
 #[serde(deny_unknown_fields)]
 pub struct ClusterPatch {
     /// Its name for people; the slug follows.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "given")]
     pub name: Option<DisplayName>,
-    /// Where its API is.
-    #[serde(default)]
-    pub api_endpoint: Option<Endpoint>,
-    /// The operators' secret that holds its credentials.
-    #[serde(default)]
-    pub credentials_secret_id: Option<SecretId>,
+    /// Where its API is; null: nowhere yet.
+    #[serde(default, deserialize_with = "given")]
+    pub api_endpoint: Option<Option<Endpoint>>,
+    /// The operators' secret that holds its credentials; null: none.
+    #[serde(default, deserialize_with = "given")]
+    pub credentials_secret_id: Option<Option<SecretId>>,
 }
 
 /// A project may use a cluster.

@@ -7,7 +7,7 @@ use crate::{
     clock::Timestamp,
     error::Invalid,
     id::{DatasourceId, ProjectId, SecretId},
-    model::{Endpoint, Owner, endpoint::is_host},
+    model::{Endpoint, Owner, endpoint::is_host, patch::given},
     name::{DisplayName, Slug},
     word_enum::word_enum,
 };
@@ -264,14 +264,14 @@ pub struct NewDatasource {
 #[serde(deny_unknown_fields)]
 pub struct DatasourcePatch {
     /// Its name for people.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "given")]
     pub name: Option<DisplayName>,
     /// Where it is, as a whole.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "given")]
     pub config: Option<Value>,
-    /// The owner's secret that holds its credentials.
-    #[serde(default)]
-    pub credentials_secret_id: Option<SecretId>,
+    /// The owner's secret that holds its credentials; null: none.
+    #[serde(default, deserialize_with = "given")]
+    pub credentials_secret_id: Option<Option<SecretId>>,
 }
 
 #[cfg(test)]

@@ -157,7 +157,8 @@ impl Acting {
         Err(denied.into())
     }
 
-    async fn refused(&self, permission: Permission, resource: &str, project: Option<ProjectId>, needs: &str) {
+    /// Leaves a refusal in the audit.
+    pub(super) async fn refused(&self, permission: Permission, resource: &str, project: Option<ProjectId>, needs: &str) {
         let entry = self.entry(permission.as_str(), resource.to_owned(), project, Verdict::Refused, format!("needs {needs}"));
         self.keep_refusal(&entry).await;
     }

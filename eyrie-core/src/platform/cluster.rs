@@ -81,6 +81,8 @@ impl Acting {
             return Ok(ClusterView::Whole(cluster));
         }
         if cluster.state() == ClusterState::Delete || !self.is_granted_any(id).await? {
+            self.refused(Permission::ClusterManage, &format!("cluster {id}"), None, "an operator, or a project that it is granted to")
+                .await;
             return Err(Error::not_found("cluster"));
         }
         Ok(seen(cluster))
@@ -109,14 +111,14 @@ impl Acting {
         if cluster.state() == ClusterState::Delete {
             return Err(Error::new(ErrorKind::Conflict, "update cluster", "the cluster is gone"));
         }
-        self.check_credentials(patch.credentials_secret_id, None).await?;
+        self.check_credentials(patch.credentials_secret_id.flatten(), None).await?;
         cluster.version = version;
         if let Some(name) = patch.name {
             cluster.slug = Slug::derive(name.as_str());
             cluster.name = name;
         }
-        cluster.api_endpoint = patch.api_endpoint.or(cluster.api_endpoint);
-        cluster.credentials_secret_id = patch.credentials_secret_id.or(cluster.credentials_secret_id);
+        cluster.api_endpoint = patch.api_endpoint.unwrap_or(cluster.api_endpoint);
+        cluster.credentials_secret_id = patch.credentials_secret_id.unwrap_or(cluster.credentials_secret_id);
         self.keep_cluster(cluster, String::new()).await
     }
 
@@ -149,6 +151,15 @@ impl Acting {
         let mut audit = self.allowed(Permission::ClusterManage.as_str(), format!("cluster {id}"), None);
         audit.reason = most.map_or_else(|| "no limit".to_owned(), |most| format!("limit {most}"));
         self.store().limit_cluster(id, most, &audit).await
+    }
+
+    /// How many runs may be under way on a cluster at the same time; none: any number.
+    ///
+    /// # Errors
+    /// `Denied` for whoever is no operator.
+    pub async fn cluster_limit(&self, id: ClusterId) -> Result<Option<u32>> {
+        self.cluster_for(id, Permission::ClusterManage).await?;
+        self.store().cluster_limit(id).await
     }
 
     /// Whom a cluster is granted to.

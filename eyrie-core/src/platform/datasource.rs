@@ -97,13 +97,13 @@ impl Acting {
     /// `Conflict` when it has changed since; otherwise as for [`create_datasource`](Self::create_datasource).
     pub async fn update_datasource(&self, id: DatasourceId, version: u64, patch: DatasourcePatch) -> Result<Datasource> {
         let mut datasource = self.datasource_for(id, Permission::DatasourceUpdate).await?;
-        self.check_credentials(patch.credentials_secret_id, datasource.project_id).await?;
+        self.check_credentials(patch.credentials_secret_id.flatten(), datasource.project_id).await?;
         if let Some(config) = &patch.config {
             datasource.config = DatasourceConfig::parse(datasource.config.data_type(), config)?;
         }
         datasource.version = version;
         datasource.name = patch.name.unwrap_or(datasource.name);
-        datasource.credentials_secret_id = patch.credentials_secret_id.or(datasource.credentials_secret_id);
+        datasource.credentials_secret_id = patch.credentials_secret_id.unwrap_or(datasource.credentials_secret_id);
         let audit = self.allowed(Permission::DatasourceUpdate.as_str(), format!("datasource {id}"), datasource.project_id);
         self.store().update_datasource(&datasource, &audit).await?;
         datasource.version += 1;

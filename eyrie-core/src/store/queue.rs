@@ -41,6 +41,8 @@ pub trait QueueStore {
     /// Says how many runs may be under way at the same time on a cluster; none: any number. Limits of projects and groups follow
     /// their settings. The next claim obeys it; what is under way already stays so.
     async fn limit_cluster(&self, cluster: ClusterId, most: Option<u32>, audit: &AuditEntry) -> Result<()>;
+    /// What was said of that; none: any number.
+    async fn cluster_limit(&self, cluster: ClusterId) -> Result<Option<u32>>;
 }
 
 /// Whether the run has its deployment's turn: it is under way, or nothing of its deployment stands before it.

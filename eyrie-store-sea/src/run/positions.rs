@@ -20,7 +20,7 @@ use crate::{
         run,
     },
     error::Failure,
-    queue_rule::{keep, limit},
+    queue_rule::{keep, limit, limit_of},
     readable::readable_by_fifth,
     rows::{
         Cell, FromRow,
@@ -147,6 +147,10 @@ impl QueueStore for SeaStore {
             tx.commit().await
         })
         .await
+    }
+
+    async fn cluster_limit(&self, cluster: ClusterId) -> Result<Option<u32>> {
+        limit_of(self.read(), cluster.uuid()).await.map_err(|failure| failure.into_error("cluster limit"))
     }
 }
 

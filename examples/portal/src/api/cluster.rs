@@ -11,7 +11,7 @@ use eyrie_core::{
     platform::ClusterView,
     store::Page,
 };
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{located, lost, versioned};
@@ -28,7 +28,7 @@ pub(super) fn routes() -> OpenApiRouter<Portal> {
         .routes(routes!(create, list))
         .routes(routes!(get, update))
         .routes(routes!(advance))
-        .routes(routes!(limit))
+        .routes(routes!(limited, limit))
         .routes(routes!(grants))
         .routes(routes!(grant, revoke))
         .routes(routes!(link_group, unlink_group))
@@ -45,7 +45,7 @@ struct Move {
 }
 
 /// How many runs may be under way.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Limit {
     max_running: Option<u32>,
@@ -114,6 +114,13 @@ async fn current(acting: &eyrie_core::Acting, id: ClusterId, version: &IfMatch) 
 async fn limit(Caller(acting): Caller, Id(id): Id<ClusterId>, Body(asked): Body<Limit>) -> Answer<Response> {
     acting.limit_cluster(id, asked.max_running).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// How many runs may be under way on the cluster at the same time; null: any number.
+#[utoipa::path(get, path = "/api/v1/clusters/{id}/limit", tag = "clusters", params(("id" = String, Path)),
+    responses((status = 200, description = "The limit.", body = schema::ClusterLimit)))]
+async fn limited(Caller(acting): Caller, Id(id): Id<ClusterId>) -> Answer<Json<Limit>> {
+    Ok(Json(Limit { max_running: acting.cluster_limit(id).await? }))
 }
 
 /// Whom the cluster is granted to.

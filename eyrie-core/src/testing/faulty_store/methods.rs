@@ -112,6 +112,7 @@ decorated! {
         reads fn in_queue(run: RunId) -> Option<InQueue>;
         reads fn queue(of: QueueOf, reader: Option<UserId>, page: PageRequest) -> Page<InQueue>;
         writes fn limit_cluster(cluster: ClusterId, most: Option<u32>, audit: &AuditEntry) -> ();
+        reads fn cluster_limit(cluster: ClusterId) -> Option<u32>;
     }
     ReleaseStore {
         reads fn release(id: ReleaseId) -> Release;
