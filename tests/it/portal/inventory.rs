@@ -46,7 +46,31 @@ pub(super) async fn project(field: &Field, ann: &Client, slug: &str, ids: &mut I
             ids.add(kind, thing);
         }
     }
+    sources_and_places(ann, &project, &deployment, ids).await;
     project
+}
+
+/// Where deployments come from and go to, and what is watched and hidden.
+async fn sources_and_places(ann: &Client, project: &str, deployment: &str, ids: &mut Ids) {
+    let url = "https://git.example.org/shop.git";
+    let repository = made(ann, "repositories", json!({ "project_id": project, "slug": "shop", "url": url })).await;
+    let repository = ids.add("repositories", &repository);
+    ids.add("branches", &made(ann, &format!("repositories/{repository}/branches"), json!({ "name": "main" })).await);
+    let image = json!({ "project_id": project, "reference": "registry.example.org/shop:main" });
+    ids.add("images", &made(ann, "images", image).await);
+    let check = json!({ "type": "http_request", "url": "https://shop.example.org/health" });
+    let monitor = made(ann, &format!("deployments/{deployment}/monitors"), json!({ "slug": "up", "check": check })).await;
+    ids.add("monitors", &monitor);
+    let secret = json!({ "name": "password", "value": "swordfish" });
+    ids.add("secrets", &made(ann, &format!("projects/{project}/secrets"), secret).await);
+    let config = json!({ "path": "/srv/backups" });
+    let datasource =
+        json!({ "project_id": project, "slug": "backups", "data_type": "filesystem", "usage": "remote_backup", "config": config });
+    ids.add("datasources", &made(ann, "datasources", datasource).await);
+    let cluster = made(ann, "clusters", json!({ "name": format!("of {project}") })).await;
+    let cluster = ids.add("clusters", &cluster);
+    let grant = ann.send(Method::PUT, &format!("clusters/{cluster}/grants/{project}"), &[], None).await;
+    assert!(grant.status().is_success(), "{}", grant.status());
 }
 
 /// An account, signed in, with the ids of its user and of its session.

@@ -99,6 +99,10 @@ impl Field {
             .args(["--store", &self.store, "--services", self.services().to_str().unwrap()])
             .args(arguments)
             .current_dir(self.dir.path());
+        // Beside a store file there is one.
+        if !self.store.starts_with("sqlite:") {
+            command.env("EYRIE_KEYRING", self.file("keyring"));
+        }
         command
     }
 

@@ -39,6 +39,16 @@ fn body(path: &str) -> Value {
         "scopes" | "deployments" => json!({ "slug": "new" }),
         "schedules" => json!({ "slug": "new", "cron": "@daily" }),
         "{user_id}" => json!({ "role": "admin" }),
+        "branches" => json!({ "name": "new" }),
+        "commit" => json!({ "commit": "1".repeat(40) }),
+        "digest" => json!({ "digest": format!("sha256:{}", "1".repeat(64)) }),
+        "monitors" => json!({ "slug": "new", "check": { "type": "http_request", "url": "https://shop.example.org/health" } }),
+        "results" => json!({ "outcome": "passed" }),
+        "secrets" => json!({ "name": "new", "value": "swordfish" }),
+        "value" => json!({ "value": "swordfish" }),
+        "limit" => json!({ "max_running": 1 }),
+        "state" => json!({ "move": "begin" }),
+        "owner" => json!({ "user_id": NOBODY }),
         "{id}" if path.contains("/services/") => json!({ "config": { "deploy_script": "deploy.sh" } }),
         _ => json!({}),
     }
@@ -71,7 +81,7 @@ async fn another_projects_ids_in_paths(kind: Kind) {
             assert_ne!(ask(&method, &own, &Value::Null).await.0, 404, "{path}");
         }
     }
-    assert!(tried > 45, "{tried}");
+    assert!(tried > 75, "{tried}");
     assert_eq!(town.everything().await, before, "nothing changed");
     town.server.stop();
 }
@@ -83,25 +93,40 @@ async fn another_projects_ids_in_bodies(kind: Kind) {
     let other = |kind: &str| town.second.0[kind][0].as_str();
     let deployments = format!("groups/{}/deployments", own("groups"));
     let deployment = format!("deployments/{}", own("deployments"));
+    let path = |kind: &str| format!("{kind}/{}", own(kind));
+    let [scope, repository, datasource, image] = ["scopes", "repositories", "datasources", "images"].map(path);
+    let link = format!("{deployment}/clusters/{}", other("clusters"));
     let new_token = |target: Value| json!({ "name": "t", "target": target, "origin": "o", "days": 1 });
     for (method, path, body) in [
         (Method::POST, deployments.as_str(), json!({ "slug": "x", "scope_id": other("scopes") })),
         (Method::POST, &deployments, json!({ "slug": "x", "service_id": other("services") })),
         (Method::PATCH, &deployment, json!({ "scope_id": other("scopes") })),
+        (Method::POST, &deployments, json!({ "slug": "x", "branch_id": other("branches") })),
+        (Method::POST, &deployments, json!({ "slug": "x", "image_id": other("images") })),
+        (Method::PATCH, &deployment, json!({ "branch_id": other("branches") })),
+        (Method::PATCH, &deployment, json!({ "image_id": other("images") })),
+        (Method::PATCH, &deployment, json!({ "settings": { "password": { "$secret": other("secrets") } } })),
+        (Method::PATCH, &scope, json!({ "backup_dest_datasource_id": other("datasources") })),
+        (Method::PATCH, &repository, json!({ "credentials_secret_id": other("secrets") })),
+        (Method::PATCH, &datasource, json!({ "credentials_secret_id": other("secrets") })),
+        (Method::PATCH, &image, json!({ "repository_id": other("repositories") })),
+        (Method::PUT, &link, json!({})),
         (Method::POST, "tokens", new_token(json!({ "project": other("projects") }))),
+        (Method::POST, "tokens", new_token(json!({ "group": other("groups") }))),
         (Method::POST, "tokens", new_token(json!({ "deployment": other("deployments") }))),
+        (Method::POST, "tokens", new_token(json!({ "service": other("services") }))),
+        (Method::POST, "discovery/tokens", new_token(json!({ "project": other("projects") }))),
+        (Method::POST, "repositories", json!({ "project_id": other("projects"), "slug": "x", "url": "https://git.example.org/x.git" })),
+        (Method::POST, "images", json!({ "project_id": other("projects"), "reference": "registry.example.org/x:main" })),
         (Method::POST, "services", json!({ "project_id": other("projects"), "name": "x", "config": { "deploy_script": "deploy.sh" } })),
     ] {
         let answer = town.alice.send(method.clone(), path, &[("if-match", "\"1\"")], Some(&body)).await;
         let (status, _, told) = whole(answer).await;
         assert!(matches!(status, 404 | 422), "{method} {path} {body}: {status} {told}");
         // What is missing and what is somebody else's cannot be told apart here either.
-        let mut none = body.to_string();
-        for ids in town.second.0.values().flatten() {
-            none = none.replace(ids.as_str(), NOBODY);
-        }
-        let none: Value = serde_json::from_str(&none).unwrap();
-        let unknown = whole(town.alice.send(method, path, &[("if-match", "\"1\"")], Some(&none)).await).await;
+        let nobodys = |text: &str| town.second.0.values().flatten().fold(text.to_owned(), |text, id| text.replace(id.as_str(), NOBODY));
+        let none: Value = serde_json::from_str(&nobodys(&body.to_string())).unwrap();
+        let unknown = whole(town.alice.send(method, &nobodys(path), &[("if-match", "\"1\"")], Some(&none)).await).await;
         assert_eq!((status, told), (unknown.0, unknown.2), "{path} {body}");
     }
     for filter in ["project", "deployment"] {
