@@ -142,6 +142,19 @@ name! {
     Origin, "origin", |text| word(text, 100, "-_./:")
 }
 name! {
+    /// The id of a request, as whoever stands in front of the library knows it.
+    RequestId, "request_id", |text| word(text, 64, "-_.")
+}
+
+impl RequestId {
+    /// A new one, for a request that came without.
+    #[must_use]
+    pub fn generate() -> Self {
+        Self(uuid::Uuid::now_v7().to_string())
+    }
+}
+
+name! {
     /// A secret's name, unique among those of its owner.
     SecretName, "name", |text| word(text, 100, "-_.")
 }

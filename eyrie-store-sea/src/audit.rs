@@ -7,12 +7,15 @@ use eyrie_core::{
     store::{AuditFilter, AuditStore, Page, PageRequest},
 };
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, Order, QueryFilter,
+    ColumnTrait, Condition, EntityTrait, IntoActiveModel, Order, QueryFilter, QueryOrder, QuerySelect,
     sea_query::{Expr, ExprTrait, OnConflict},
 };
 
 use crate::{
-    entity::audit_entry::{Column, Entity, Model},
+    entity::{
+        audit_entry::{Column, Entity, Model},
+        column::micros,
+    },
     error::Failure,
     listing::listed,
     rows::{
@@ -25,7 +28,9 @@ use crate::{
 };
 
 /// The most refusals that are kept; older ones go first.
-const MAX_REFUSALS: i64 = 10_000;
+const MAX_REFUSALS: u64 = 10_000;
+/// The most of one principal and origin.
+const MAX_REFUSALS_OF_ONE: u64 = 1_000;
 
 /// Keeps entries. One that is there already came with a command that is repeated.
 pub(crate) static KEEP: RowStatement = RowStatement::insert(
@@ -34,7 +39,10 @@ pub(crate) static KEEP: RowStatement = RowStatement::insert(
         ("id", Uuid),
         ("at", Int),
         ("principal", Text),
+        ("person_id", Uuid),
+        ("token_id", Uuid),
         ("origin", Text),
+        ("request_id", Text),
         ("action", Text),
         ("resource", Text),
         ("project_id", Uuid),
@@ -42,6 +50,7 @@ pub(crate) static KEEP: RowStatement = RowStatement::insert(
         ("reason", Text),
         ("count", Int),
         ("refusal_key", Text),
+        ("refused_source", Text),
     ],
     "ON CONFLICT (id) DO NOTHING",
 );
@@ -58,13 +67,16 @@ pub(crate) fn rows<'a>(entries: impl Iterator<Item = &'a AuditEntry>) -> Rows {
     entries.map(row).collect()
 }
 
-fn row(entry: &AuditEntry) -> [Cell; 11] {
+fn row(entry: &AuditEntry) -> [Cell; 15] {
     let entry = Model::from(entry);
     [
         entry.id.into(),
         entry.at.into(),
         entry.principal.into(),
+        entry.person_id.into(),
+        entry.token_id.into(),
         entry.origin.into(),
+        entry.request_id.into(),
         entry.action.into(),
         entry.resource.into(),
         entry.project_id.into(),
@@ -72,6 +84,7 @@ fn row(entry: &AuditEntry) -> [Cell; 11] {
         entry.reason.into(),
         entry.count.into(),
         entry.refusal_key.into(),
+        entry.refused_source.into(),
     ]
 }
 
@@ -84,12 +97,15 @@ impl AuditStore for SeaStore {
                 .target_and_where(Expr::col(Column::RefusalKey).is_not_null())
                 .value(Column::Count, Expr::col((Entity, Column::Count)).add(row.count))
                 .to_owned();
+            let of_one = Condition::all().add(Column::RefusedSource.eq(row.refused_source.clone()));
             Entity::insert(row.into_active_model()).on_conflict(counted).exec_without_returning(&*tx).await?;
-            let cut = format!(
-                "DELETE FROM audit_entries WHERE refusal_key IS NOT NULL AND id <= \
-                (SELECT id FROM audit_entries WHERE refusal_key IS NOT NULL ORDER BY id DESC LIMIT 1 OFFSET {MAX_REFUSALS})"
-            );
-            tx.execute_unprepared(&cut).await?;
+            for (those, most) in [(of_one, MAX_REFUSALS_OF_ONE), (Condition::all().add(Column::RefusalKey.is_not_null()), MAX_REFUSALS)] {
+                let newest = Entity::find().select_only().column(Column::Id).filter(those.clone()).order_by_desc(Column::Id);
+                let first_too_many = newest.offset(most).limit(1).into_tuple::<sea_orm::prelude::Uuid>().one(&*tx).await?;
+                if let Some(first) = first_too_many {
+                    Entity::delete_many().filter(those).filter(Column::Id.lte(first)).exec(&*tx).await?;
+                }
+            }
             tx.commit().await
         })
         .await
@@ -102,6 +118,24 @@ impl AuditStore for SeaStore {
         }
         if let Some(resource) = filter.resource {
             select = select.filter(Column::Resource.eq(resource));
+        }
+        if let Some(person) = filter.person {
+            select = select.filter(Column::PersonId.eq(person.uuid()));
+        }
+        if let Some(token) = filter.token {
+            select = select.filter(Column::TokenId.eq(token.uuid()));
+        }
+        if let Some(action) = filter.action {
+            select = select.filter(Column::Action.eq(action));
+        }
+        if let Some(verdict) = filter.verdict {
+            select = select.filter(Column::Verdict.eq(verdict.as_str()));
+        }
+        if let Some(since) = filter.since {
+            select = select.filter(Column::At.gte(micros(since)));
+        }
+        if let Some(until) = filter.until {
+            select = select.filter(Column::At.lt(micros(until)));
         }
         listed(self.read(), "audit", select, (Column::Id, Order::Desc), page, |entry: &AuditEntry| entry.id.uuid()).await
     }

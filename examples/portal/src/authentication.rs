@@ -7,7 +7,12 @@ use axum::{
     http::{Extensions, HeaderMap, HeaderValue, header, request::Parts},
 };
 use data_encoding::HEXLOWER;
-use eyrie_core::{Acting, model::Principal, name::UserName};
+use eyrie_core::{
+    Acting,
+    model::Principal,
+    name::{Origin, RequestId, UserName},
+    platform::SignInFrom,
+};
 use sha2::{Digest, Sha256};
 
 use crate::{portal::Portal, problem::Problem, request::single, setup::same};
@@ -27,7 +32,7 @@ impl FromRequestParts<Portal> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, portal: &Portal) -> Result<Self, Problem> {
         let secret = bearer(&parts.headers)?.ok_or_else(|| Problem::unauthenticated("send Authorization: Bearer with a token"))?;
-        Ok(Self(portal.acting(secret).await?))
+        Ok(Self(portal.acting(secret, &parts.extensions).await?))
     }
 }
 
@@ -40,7 +45,7 @@ impl FromRequestParts<Portal> for Discoverer {
 
     async fn from_request_parts(parts: &mut Parts, portal: &Portal) -> Result<Self, Problem> {
         let secret = bearer(&parts.headers)?.ok_or_else(|| Problem::unauthenticated("send Authorization: Bearer with a token"))?;
-        Ok(Self(portal.discovering(secret).await?))
+        Ok(Self(portal.discovering(secret, &parts.extensions).await?))
     }
 }
 
@@ -74,7 +79,7 @@ impl FromRequestParts<Portal> for Visitor {
     async fn from_request_parts(parts: &mut Parts, portal: &Portal) -> Result<Self, Problem> {
         let missing = || Problem::unauthenticated("sign in first");
         let secret = cookie(&parts.headers, SESSION_COOKIE).ok_or_else(missing)?;
-        let acting = portal.acting(secret).await?;
+        let acting = portal.acting(secret, &parts.extensions).await?;
         let Principal::User { name, .. } = acting.principal() else { return Err(missing()) };
         let name = name.clone();
         Ok(Self { acting, name, form_token: form_token(secret) })
@@ -144,14 +149,24 @@ pub(crate) fn peer(extensions: &Extensions) -> Option<IpAddr> {
     extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(address)| address.ip().to_canonical())
 }
 
-/// The peer's address, as something to take from a request.
+/// Where a request comes from, as far as that is known of somebody who has not proved who they are.
 #[derive(Debug)]
-pub(crate) struct Peer(pub(crate) Option<IpAddr>);
+pub(crate) struct Stranger {
+    address: Option<IpAddr>,
+    request: Option<RequestId>,
+}
 
-impl FromRequestParts<Portal> for Peer {
+impl Stranger {
+    /// Signing in to that.
+    pub(crate) fn to(self, origin: Origin) -> SignInFrom {
+        SignInFrom { address: self.address, request: self.request, ..SignInFrom::new(origin) }
+    }
+}
+
+impl FromRequestParts<Portal> for Stranger {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &Portal) -> Result<Self, Problem> {
-        Ok(Self(peer(&parts.extensions)))
+        Ok(Self { address: peer(&parts.extensions), request: parts.extensions.get().cloned() })
     }
 }

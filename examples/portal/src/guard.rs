@@ -8,16 +8,19 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
+use eyrie_core::name::RequestId;
 use tracing::Instrument;
 
 use crate::{portal::Portal, problem::Problem};
 
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const POLICY: &str = "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; object-src 'none'; \
                       base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
 /// Answers the request within a span, and dresses the answer.
-pub(crate) async fn watch(State(portal): State<Portal>, request: Request, next: Next) -> Response {
-    let id = uuid::Uuid::now_v7();
+pub(crate) async fn watch(State(portal): State<Portal>, mut request: Request, next: Next) -> Response {
+    let id = named(&request).unwrap_or_else(RequestId::generate);
+    request.extensions_mut().insert(id.clone());
     let path = request.extensions().get::<MatchedPath>().map_or("-", MatchedPath::as_str).to_owned();
     let span = tracing::info_span!("request", %id, method = %request.method(), path, status = tracing::field::Empty);
     let mut response = async {
@@ -46,10 +49,19 @@ pub(crate) async fn watch(State(portal): State<Portal>, request: Request, next: 
         headers.insert(name, HeaderValue::from_static(value));
     }
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-    if let Ok(id) = HeaderValue::from_str(&id.to_string()) {
-        headers.insert("x-request-id", id);
+    if let Ok(id) = HeaderValue::from_str(id.as_str()) {
+        headers.insert(REQUEST_ID, id);
     }
     response
+}
+
+/// The id that whoever sends the request has given it, if it is one.
+fn named(request: &Request) -> Option<RequestId> {
+    let mut sent = request.headers().get_all(REQUEST_ID).iter();
+    match (sent.next(), sent.next()) {
+        (Some(id), None) => RequestId::new(id.to_str().ok()?).ok(),
+        _ => None,
+    }
 }
 
 fn names_a_token(request: &Request) -> bool {

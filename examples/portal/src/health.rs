@@ -4,7 +4,7 @@ use std::{fmt::Write as _, sync::atomic::Ordering};
 
 use axum::{
     extract::State,
-    http::{HeaderMap, StatusCode, header},
+    http::{Extensions, HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use eyrie_core::{
@@ -14,7 +14,7 @@ use eyrie_core::{
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
-    authentication::{Peer, bearer},
+    authentication::{bearer, peer},
     portal::Portal,
     problem::{Answer, Problem},
 };
@@ -47,14 +47,14 @@ async fn ready(State(portal): State<Portal>) -> Answer<&'static str> {
 
 /// Counts in the Prometheus text format. Open to the machine itself, to others with a token.
 #[utoipa::path(get, path = "/metrics", tag = "health", responses((status = 200, description = "The counts.", content_type = "text/plain")))]
-async fn metrics(State(portal): State<Portal>, Peer(peer): Peer, headers: HeaderMap) -> Answer {
+async fn metrics(State(portal): State<Portal>, request: Extensions, headers: HeaderMap) -> Answer {
     // What came through a proxy is not from this machine, although its peer is.
     let forwarded = ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-real-ip", "forwarded", "via"]
         .iter()
         .any(|name| headers.contains_key(*name));
-    if forwarded || !peer.is_some_and(|peer| peer.is_loopback()) {
+    if forwarded || !peer(&request).is_some_and(|peer| peer.is_loopback()) {
         let secret = bearer(&headers)?.ok_or_else(|| Problem::unauthenticated("send Authorization: Bearer with a token"))?;
-        portal.acting(secret).await?;
+        portal.acting(secret, &request).await?;
     }
     Ok(text(counts(&portal).await?))
 }

@@ -8,10 +8,11 @@ use std::{
     time::Instant,
 };
 
-use axum::{Router, extract::DefaultBodyLimit, middleware, routing::any};
+use axum::{Router, extract::DefaultBodyLimit, http::Extensions, middleware, routing::any};
 use eyrie_core::{
     Acting, Eyrie,
     model::{Principal, TokenKind},
+    name::RequestId,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -69,8 +70,8 @@ impl std::ops::Deref for Portal {
 
 impl Portal {
     /// The use cases on behalf of whoever a token's secret stands for. A discovery token stands for nobody here.
-    pub(crate) async fn acting(&self, secret: &str) -> Result<Acting, Problem> {
-        let acting = self.discovering(secret).await?;
+    pub(crate) async fn acting(&self, secret: &str, request: &Extensions) -> Result<Acting, Problem> {
+        let acting = self.discovering(secret, request).await?;
         match acting.principal() {
             Principal::Token { kind: TokenKind::Discovery, .. } => Err(Problem::unauthenticated("the token is for discovery only")),
             _ => Ok(acting),
@@ -78,9 +79,12 @@ impl Portal {
     }
 
     /// The same, also for discovery tokens.
-    pub(crate) async fn discovering(&self, secret: &str) -> Result<Acting, Problem> {
-        let principal = self.eyrie.authenticate(secret).await?;
-        Ok(self.eyrie.acting_as(principal))
+    pub(crate) async fn discovering(&self, secret: &str, request: &Extensions) -> Result<Acting, Problem> {
+        let acting = self.eyrie.acting_as(self.eyrie.authenticate(secret).await?);
+        Ok(match request.get::<RequestId>() {
+            Some(id) => acting.in_request(id.clone()),
+            None => acting,
+        })
     }
 }
 

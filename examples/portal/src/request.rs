@@ -7,7 +7,7 @@ use axum::{
     extract::{FromRequest, FromRequestParts, Query, RawPathParams, Request},
     http::{HeaderMap, StatusCode, header, request::Parts},
 };
-use eyrie_core::{Invalid, store::PageRequest};
+use eyrie_core::{Invalid, Timestamp, store::PageRequest};
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
@@ -65,6 +65,17 @@ impl FromRequestParts<Portal> for Filter {
 }
 
 impl Filter {
+    /// Without what a form left empty.
+    pub(crate) fn without_blanks(mut self) -> Self {
+        self.0.retain(|_, value| !value.trim().is_empty());
+        self
+    }
+
+    /// What is in it, key by key.
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(key, value)| (key.as_str(), value.as_str()))
+    }
+
     /// The value of `key`.
     pub(crate) fn take<T: FromStr<Err = Invalid>>(&mut self, key: &str) -> Result<Option<T>, Problem> {
         match self.0.remove(key) {
@@ -81,6 +92,13 @@ impl Filter {
         match self.0.remove(key) {
             None => Ok(None),
             Some(text) => text.parse().map(Some).map_err(|_| Problem::invalid(key, "must be a whole number")),
+        }
+    }
+
+    pub(crate) fn take_time(&mut self, key: &str) -> Result<Option<Timestamp>, Problem> {
+        match self.0.remove(key) {
+            None => Ok(None),
+            Some(text) => text.parse().map(Some).map_err(|_| Problem::invalid(key, "must be a time as in 2027-01-31T12:00:00Z (RFC 3339)")),
         }
     }
 

@@ -268,8 +268,8 @@ shapes! {
     Session { token: String, session_id: String, user_id: String, name: String, expires_at: String, }
     /// Who did what to what.
     AuditEntry {
-        id: String, at: String, principal: Value, origin: Option<String>, action: String, resource: String, project_id: Option<String>,
-        verdict: String, reason: String, count: u32,
+        id: String, at: String, principal: Value, token_id: Option<String>, origin: Option<String>, request_id: Option<String>,
+        action: String, resource: String, project_id: Option<String>, verdict: String, reason: String, count: u32,
     }
     /// A step as its script reports it. With a `report_id` a repeat is harmless.
     StepReport { name: String, state: Option<String>, message: Option<String>, error_message: Option<String>, report_id: Option<String>, }

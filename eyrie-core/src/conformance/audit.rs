@@ -7,9 +7,9 @@ use super::fixtures::{
 };
 use crate::{
     clock::{from_micros, later},
-    id::AuditId,
-    model::{AuditEntry, PrincipalRef, RunKind, Verdict},
-    name::Origin,
+    id::{AuditId, TokenId, UserId},
+    model::{AuditEntry, PrincipalRef, RunKind, TokenKind, Verdict},
+    name::{Origin, RequestId, UserName},
     store::{AuditFilter, PageRequest, Store},
 };
 
@@ -37,11 +37,93 @@ pub async fn listed(store: &dyn Store) {
         cursor = page.next;
     }
     assert_eq!((seen, cursor), (entries.clone(), None));
-    let by_project = AuditFilter { project: of_project, resource: None };
+    let by_project = AuditFilter { project: of_project, ..AuditFilter::default() };
     assert_eq!(store.audit(by_project.clone(), PageRequest::default()).await.unwrap().items, entries[..4]);
     let by_both = AuditFilter { resource: Some("project 0".to_owned()), ..by_project };
     let expected = [entries[0].clone(), entries[2].clone()];
     assert_eq!(store.audit(by_both, PageRequest::default()).await.unwrap().items, expected);
+}
+
+/// Each filter finds what it says, also together with others and page by page.
+pub async fn filtered(store: &dyn Store) {
+    let (ann, bob) = (UserId::new(), UserId::new());
+    let (session, other) = (TokenId::new(), TokenId::new());
+    let user = |id| PrincipalRef::User { id, name: UserName::new("somebody").unwrap() };
+    let token = PrincipalRef::Token { id: other, token_kind: TokenKind::Service, created_by: Some(ann) };
+    let deputy = PrincipalRef::Deputy { cause: "a schedule".to_owned(), of: Box::new(user(ann)) };
+    let start = from_micros(1_800_000_000_000_000);
+    let at = |seconds| later(start, Duration::from_secs(seconds));
+    let made = |seconds, principal, token_id, action: &str| AuditEntry { at: at(seconds), principal, token_id, ..audit(action) };
+    let request_id = Some(RequestId::new("01a2-from.outside_7").unwrap());
+    let entries = [
+        AuditEntry { request_id, ..made(0, user(ann), Some(session), "project.create") },
+        made(1, user(bob), None, "project.create"),
+        made(2, token, Some(other), "project.update"),
+        made(3, deputy, None, "project.create"),
+        made(4, PrincipalRef::Anonymous, None, "project.create"),
+    ];
+    let refused = AuditEntry { verdict: Verdict::Refused, ..made(5, user(ann), Some(session), "project.create") };
+    for (place, entry) in entries.iter().enumerate() {
+        store.create_project(&project(&format!("p{place}")), entry).await.unwrap();
+    }
+    store.record_refusal(&refused).await.unwrap();
+    let all: Vec<_> = entries.into_iter().chain([refused]).collect();
+    let (any, person, action) = (AuditFilter::default(), Some(ann), Some("project.create".to_owned()));
+    let created = AuditFilter { person, action: action.clone(), ..any.clone() };
+    for (filter, expected) in [
+        (AuditFilter { person, ..any.clone() }, vec![5, 3, 2, 0]),
+        (AuditFilter { person: Some(UserId::new()), ..any.clone() }, vec![]),
+        (AuditFilter { token: Some(session), ..any.clone() }, vec![5, 0]),
+        (AuditFilter { action: action.clone(), ..any.clone() }, vec![5, 4, 3, 1, 0]),
+        (AuditFilter { verdict: Some(Verdict::Refused), ..any.clone() }, vec![5]),
+        (AuditFilter { since: Some(at(2)), ..any.clone() }, vec![5, 4, 3, 2]),
+        (AuditFilter { until: Some(at(2)), ..any.clone() }, vec![1, 0]),
+        (AuditFilter { since: Some(at(1)), until: Some(at(4)), ..any.clone() }, vec![3, 2, 1]),
+        (created.clone(), vec![5, 3, 0]),
+        (AuditFilter { verdict: Some(Verdict::Allowed), since: Some(at(1)), ..created.clone() }, vec![3]),
+        (AuditFilter { resource: Some(all[3].resource.clone()), ..created }, vec![3]),
+    ] {
+        let expected: Vec<_> = expected.into_iter().map(|place: usize| all[place].clone()).collect();
+        assert_eq!(store.audit(filter.clone(), PageRequest::default()).await.unwrap().items, expected, "{filter:?}");
+        assert!(all.iter().all(|entry| filter.fits(entry) == expected.contains(entry)), "{filter:?}");
+        let (mut seen, mut page) = (Vec::new(), PageRequest::first(2).unwrap());
+        loop {
+            let read = store.audit(filter.clone(), page).await.unwrap();
+            seen.extend(read.items);
+            let Some(next) = read.next else { break };
+            page = page.after(Some(next));
+        }
+        assert_eq!(seen, expected, "{filter:?} page by page");
+    }
+}
+
+/// Whoever is refused all the time pushes out its own oldest refusals, and nobody else's; what was allowed stays.
+pub async fn refusals_of_one_source_are_bounded(store: &dyn Store) {
+    let allowed = audit("project.create");
+    store.create_project(&project("one"), &allowed).await.unwrap();
+    let quiet = AuditEntry { principal: PrincipalRef::Anonymous, ..refusal() };
+    store.record_refusal(&quiet).await.unwrap();
+    let noisy = |place| AuditEntry { id: AuditId::new(), resource: format!("run {place}"), ..refusal() };
+    for place in 0..1_003 {
+        store.record_refusal(&noisy(place)).await.unwrap();
+    }
+    let mut kept = Vec::new();
+    let mut page = PageRequest::first(PageRequest::MAX).unwrap();
+    loop {
+        let read = store.audit(AuditFilter { action: Some(refusal().action), ..AuditFilter::default() }, page).await.unwrap();
+        kept.extend(read.items);
+        let Some(next) = read.next else { break };
+        page = page.after(Some(next));
+    }
+    assert_eq!(kept.len(), 1_001);
+    assert_eq!(kept.last(), Some(&quiet));
+    let resources: Vec<_> = kept[..1_000].iter().map(|entry| entry.resource.clone()).collect();
+    assert_eq!(resources, (3..1_003).rev().map(|place| format!("run {place}")).collect::<Vec<_>>());
+    assert_eq!(audited(store, &allowed).await, [allowed]);
+    // One whose line is gone has a line again.
+    store.record_refusal(&noisy(0)).await.unwrap();
+    let again = AuditFilter { resource: Some("run 0".to_owned()), ..AuditFilter::default() };
+    assert_eq!(store.audit(again, PageRequest::default()).await.unwrap().items.len(), 1);
 }
 
 /// Refusals that are alike are counted on the first one of their minute.

@@ -43,7 +43,9 @@ pub fn audit(action: &str) -> AuditEntry {
         id,
         at: now(),
         principal: PrincipalRef::LocalOperator { name: "tester".to_owned() },
+        token_id: None,
         origin: Some(Origin::new("cli").unwrap()),
+        request_id: None,
         action: action.to_owned(),
         resource: format!("thing {id}"),
         project_id: None,
@@ -55,7 +57,7 @@ pub fn audit(action: &str) -> AuditEntry {
 
 /// What the audit says about the entry's resource, newest first.
 pub async fn audited(store: &dyn Store, entry: &AuditEntry) -> Vec<AuditEntry> {
-    let filter = AuditFilter { project: None, resource: Some(entry.resource.clone()) };
+    let filter = AuditFilter { resource: Some(entry.resource.clone()), ..AuditFilter::default() };
     store.audit(filter, Default::default()).await.unwrap().items
 }
 

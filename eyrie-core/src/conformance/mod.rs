@@ -112,7 +112,7 @@ where
             failures_of_a_name_cost_time, a_success_is_forgiven, nobody_is_pushed_out, attempts_at_once_all_count,
         }
         audit {
-            listed, refusals_are_counted_by_the_minute, refusals_of_others_stay_apart, allowed_entries_are_not_counted,
+            listed, filtered, refusals_of_one_source_are_bounded, refusals_are_counted_by_the_minute, refusals_of_others_stay_apart, allowed_entries_are_not_counted,
             entries_of_commands, entries_of_queued_runs, reading_leaves_nothing,
         }
         queue {

@@ -29,6 +29,9 @@ use crate::{
 /// Refusals are the same when all of this is: who, from where, what, to what, in which minute.
 pub(super) type RefusalKey = (PrincipalRef, Option<Origin>, String, String, i64);
 
+/// Who was refused, and from where.
+pub(super) type RefusalSource = (PrincipalRef, Option<Origin>);
+
 #[derive(Default)]
 pub(super) struct State {
     pub(super) projects: BTreeMap<ProjectId, Project>,
@@ -45,6 +48,7 @@ pub(super) struct State {
     pub(super) audit: BTreeMap<AuditId, AuditEntry>,
     pub(super) refusals: HashMap<RefusalKey, AuditId>,
     pub(super) refusal_order: BTreeSet<AuditId>,
+    pub(super) refusals_of: HashMap<RefusalSource, BTreeSet<AuditId>>,
     pub(super) workers: BTreeMap<WorkerId, Lease>,
     pub(super) runs: BTreeMap<RunId, RunRecord>,
     pub(super) plans: BTreeMap<PlanHash, String>,

@@ -4,9 +4,9 @@ use serde::Serialize;
 
 use crate::{
     clock::Timestamp,
-    id::{AuditId, ProjectId},
+    id::{AuditId, ProjectId, TokenId},
     model::PrincipalRef,
-    name::Origin,
+    name::{Origin, RequestId},
     word_enum::word_enum,
 };
 
@@ -29,8 +29,12 @@ pub struct AuditEntry {
     pub at: Timestamp,
     /// Who.
     pub principal: PrincipalRef,
+    /// The token that proved it: the session, or the token itself.
+    pub token_id: Option<TokenId>,
     /// From where.
     pub origin: Option<Origin>,
+    /// In which request.
+    pub request_id: Option<RequestId>,
     /// What was asked for, by the name of the permission: `project.create`, `run.cancel` …
     pub action: String,
     /// To what: kind and id.

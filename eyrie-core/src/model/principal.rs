@@ -74,6 +74,17 @@ impl Principal {
         }
     }
 
+    /// The token that proved who it is, if one did.
+    #[must_use]
+    pub fn token_id(&self) -> Option<TokenId> {
+        match self {
+            Self::User { session, .. } => *session,
+            Self::Token { id, .. } => Some(*id),
+            Self::Deputy { of, .. } => of.token_id(),
+            Self::System { .. } | Self::LocalOperator { .. } => None,
+        }
+    }
+
     /// Whose rights count: its own, but for a deputy.
     #[must_use]
     pub fn rights(&self) -> &Self {
@@ -141,6 +152,19 @@ pub enum PrincipalRef {
     },
     /// Somebody who did not prove who they are.
     Anonymous,
+}
+
+impl PrincipalRef {
+    /// The person behind it: the user, whoever made the token, whoever a deputy acted for.
+    #[must_use]
+    pub fn person(&self) -> Option<UserId> {
+        match self {
+            Self::User { id, .. } => Some(*id),
+            Self::Token { created_by, .. } => *created_by,
+            Self::Deputy { of, .. } => of.person(),
+            Self::System { .. } | Self::LocalOperator { .. } | Self::Anonymous => None,
+        }
+    }
 }
 
 impl From<&Principal> for PrincipalRef {

@@ -171,7 +171,7 @@ impl Acting {
         self.run_for(run, Permission::ProjectRead).await.map(drop)
     }
 
-    async fn still_proved(&self) -> Result<()> {
+    pub(super) async fn still_proved(&self) -> Result<()> {
         if self.proof_still_valid().await? {
             Ok(())
         } else {

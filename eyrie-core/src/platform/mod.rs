@@ -66,13 +66,14 @@ use crate::{
     engine::Engine,
     id::{AuditId, ProjectId},
     model::{AuditEntry, Principal, PrincipalRef, Verdict},
-    name::GroupType,
+    name::{GroupType, RequestId},
     secret::Keyring,
     store::Store,
 };
 
 pub use access_check::Resource;
 pub use approval::OpenApproval;
+pub use audit::AuditExport;
 pub use builder::EyrieBuilder;
 pub use cluster::{ClusterView, EffectiveCluster, SeenCluster};
 pub use datasource::{DatasourceView, SeenDatasource};
@@ -88,6 +89,7 @@ pub use run::{RunRequest, RunView, StartRun};
 pub use secret::SecretView;
 pub use service_sync::{DEFAULT_GROUP, DEFAULT_PROJECT, SyncReport, SyncedService};
 pub use settings::{DeploymentTypeView, RefusedSetting, ReleaseDiff, SettingsView};
+pub use sign_in::SignInFrom;
 pub use token::{NewServiceToken, ServiceTokenTarget, TokenRotation};
 pub use user::NewUser;
 
@@ -115,6 +117,8 @@ pub struct Acting {
     principal: Principal,
     /// Whether the principal's account was an operator's when it was last looked at.
     as_operator: Arc<AtomicBool>,
+    /// For the audit.
+    request: Option<RequestId>,
 }
 
 impl Eyrie {
@@ -127,7 +131,7 @@ impl Eyrie {
     /// The use cases on behalf of `principal`. Whoever calls this vouches for the principal.
     #[must_use]
     pub fn acting_as(&self, principal: Principal) -> Acting {
-        Acting { eyrie: self.clone(), principal, as_operator: Arc::default() }
+        Acting { eyrie: self.clone(), principal, as_operator: Arc::default(), request: None }
     }
 
     /// Stops in an orderly way: takes no new runs, lets bodies finish within the grace, hands everything back.
@@ -149,6 +153,12 @@ impl Acting {
     #[must_use]
     pub fn principal(&self) -> &Principal {
         &self.principal
+    }
+
+    /// The same, in a request of that id: what it leaves in the audit names it.
+    #[must_use]
+    pub fn in_request(self, id: RequestId) -> Self {
+        Self { request: Some(id), ..self }
     }
 
     fn store(&self) -> &dyn Store {
@@ -180,7 +190,9 @@ impl Acting {
             id: AuditId::new(),
             at: self.now(),
             principal: PrincipalRef::from(&self.principal),
+            token_id: self.principal.token_id(),
             origin: self.principal.origin().cloned(),
+            request_id: self.request.clone(),
             action: action.to_owned(),
             resource,
             project_id,

@@ -9,7 +9,7 @@ use crate::{
     error::{Error, ErrorKind, Result, TooMany, known},
     id::{RunId, UserId},
     model::{AuditEntry, Principal, PrincipalRef, SignInAttempt, Token, TokenBinding, TokenKind, User, Verdict},
-    name::{DisplayName, Origin, UserName},
+    name::{DisplayName, Origin, RequestId, UserName},
     platform::{Acting, Eyrie, token::Issue},
 };
 
@@ -17,6 +17,25 @@ use crate::{
 const BEGIN_SESSION: &str = "session.begin";
 /// How long a session lasts.
 const SESSION: Duration = Duration::from_secs(12 * 3600);
+
+/// Where a sign-in comes from.
+#[derive(Debug, Clone)]
+pub struct SignInFrom {
+    /// What is signed in to, or from: kept with the session.
+    pub origin: Origin,
+    /// The address of whoever asks, where it is known: failures count by it, too.
+    pub address: Option<IpAddr>,
+    /// The request's id, for the audit.
+    pub request: Option<RequestId>,
+}
+
+impl SignInFrom {
+    /// From there, with nothing else known.
+    #[must_use]
+    pub const fn new(origin: Origin) -> Self {
+        Self { origin, address: None, request: None }
+    }
+}
 
 fn unauthenticated(message: &str) -> Error {
     Error::new(ErrorKind::Unauthenticated, "sign in", message)
@@ -29,14 +48,15 @@ impl Eyrie {
     ///
     /// # Errors
     /// `Unauthenticated`; `LimitExceeded` when it [has to wait](Error::retry_after), and when too many sign in at the same time.
-    pub async fn sign_in(&self, name: &str, password: String, origin: Origin, address: Option<IpAddr>) -> Result<(TokenSecret, Token)> {
+    pub async fn sign_in(&self, name: &str, password: String, from: SignInFrom) -> Result<(TokenSecret, Token)> {
+        let SignInFrom { origin, address, request } = from;
         let user = match UserName::new(name) {
             Ok(name) => known(self.store().user_by_name(&name).await)?.filter(|user| !user.disabled),
             Err(_) => None,
         };
         let attempt = SignInAttempt::new(name, address, self.now());
         if let Some(wait) = self.store().begin_sign_in(&attempt).await? {
-            self.note_failed_sign_in(user.as_ref(), origin, "too many failures").await;
+            self.note_failed_sign_in(user.as_ref(), origin, request, "too many failures").await;
             return Err(TooMany { retry_after: Duration::from_secs(wait.as_secs() + 1) }.into());
         }
         let stored = user.as_ref().and_then(|user| user.password_hash.clone());
@@ -46,24 +66,25 @@ impl Eyrie {
                 self.store().forgive_sign_in(&attempt).await?;
                 let acting =
                     self.acting_as(Principal::User { id: user.id, name: user.name.clone(), session: None, origin: origin.clone() });
+                let acting = Acting { request, ..acting };
                 acting.new_session(&user, origin, SESSION).await
             }
             user => {
-                self.note_failed_sign_in(user.as_ref(), origin, "the password is wrong").await;
+                self.note_failed_sign_in(user.as_ref(), origin, request, "the password is wrong").await;
                 Err(unauthenticated("the name or the password is wrong"))
             }
         }
     }
 
     /// What was tried stands nowhere: people type passwords where the name belongs.
-    async fn note_failed_sign_in(&self, user: Option<&User>, origin: Origin, why: &str) {
+    async fn note_failed_sign_in(&self, user: Option<&User>, origin: Origin, request_id: Option<RequestId>, why: &str) {
         let (resource, why) = match user {
             Some(user) => (format!("user {}", user.id), why),
             None => ("user".to_owned(), "there is no such account, or it is disabled"),
         };
         let system = self.acting_as(Principal::System { cause: "sign in".to_owned() });
         let entry = system.entry(BEGIN_SESSION, resource, None, Verdict::Refused, why.to_owned());
-        system.keep_refusal(&AuditEntry { principal: PrincipalRef::Anonymous, origin: Some(origin), ..entry }).await;
+        system.keep_refusal(&AuditEntry { principal: PrincipalRef::Anonymous, origin: Some(origin), request_id, ..entry }).await;
     }
 
     /// Who a token's secret stands for.

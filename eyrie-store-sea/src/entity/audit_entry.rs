@@ -1,7 +1,7 @@
 //! The audit.
 
 use eyrie_core::{
-    id::{AuditId, ProjectId},
+    id::{AuditId, ProjectId, TokenId, UserId},
     model::{AuditEntry, Verdict},
 };
 use sea_orm::entity::prelude::*;
@@ -19,7 +19,10 @@ pub struct Model {
     pub(crate) id: Uuid,
     pub(crate) at: i64,
     pub(crate) principal: String,
+    pub(crate) person_id: Option<Uuid>,
+    pub(crate) token_id: Option<Uuid>,
     pub(crate) origin: Option<String>,
+    pub(crate) request_id: Option<String>,
     pub(crate) action: String,
     pub(crate) resource: String,
     pub(crate) project_id: Option<Uuid>,
@@ -27,6 +30,7 @@ pub struct Model {
     pub(crate) reason: String,
     pub(crate) count: i64,
     pub(crate) refusal_key: Option<String>,
+    pub(crate) refused_source: Option<String>,
 }
 
 /// No relation is followed by SeaORM; the references are in the migration.
@@ -43,15 +47,18 @@ impl From<&AuditEntry> for Model {
         let at = micros(entry.at);
         let principal = json(&entry.principal);
         let source = (at.div_euclid(MINUTE), &entry.principal, &entry.origin, &entry.action, &entry.resource);
-        let refusal_key = match entry.verdict {
-            Verdict::Refused => Some(json(&source)),
-            Verdict::Allowed => None,
+        let (refusal_key, refused_source) = match entry.verdict {
+            Verdict::Refused => (Some(json(&source)), Some(json(&(&entry.principal, &entry.origin)))),
+            Verdict::Allowed => (None, None),
         };
         Self {
             id: entry.id.uuid(),
             at,
             principal,
+            person_id: entry.principal.person().map(UserId::uuid),
+            token_id: entry.token_id.map(TokenId::uuid),
             origin: entry.origin.as_ref().map(ToString::to_string),
+            request_id: entry.request_id.as_ref().map(ToString::to_string),
             action: entry.action.clone(),
             resource: entry.resource.clone(),
             project_id: entry.project_id.map(ProjectId::uuid),
@@ -59,6 +66,7 @@ impl From<&AuditEntry> for Model {
             reason: entry.reason.clone(),
             count: i64::from(entry.count),
             refusal_key,
+            refused_source,
         }
     }
 }
@@ -71,6 +79,8 @@ impl TryFrom<Model> for AuditEntry {
             id: AuditId::from_uuid(row.id),
             at: time(row.at),
             principal: parsed(&row.principal)?,
+            token_id: maybe(row.token_id, TokenId::from_uuid),
+            request_id: row.request_id.as_deref().map(word).transpose()?,
             origin: row.origin.as_deref().map(word).transpose()?,
             action: row.action,
             resource: row.resource,

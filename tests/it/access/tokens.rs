@@ -11,7 +11,7 @@ use eyrie_core::{
         TokenCapabilities, TokenCapability, TokenKind, User, Verdict,
     },
     name::{DisplayName, Origin, ServiceName},
-    platform::{NewServiceToken, NewUser, ServiceTokenTarget, TokenRotation},
+    platform::{NewServiceToken, NewUser, ServiceTokenTarget, SignInFrom, TokenRotation},
     store::{AuditFilter, DeploymentFilter, PageRequest, RunFilter, TokenFilter},
 };
 use eyrie_tests::world::{Ground, Kind, World};
@@ -272,7 +272,7 @@ async fn uses_are_noted_and_failed_sign_ins_recorded(kind: Kind) {
     let world = World::without_worker(&Ground::new(kind).await).await;
     let user = with_password(&world, "ann").await;
     let origin = || Origin::new("frontend").unwrap();
-    let sign_in = async |name: &str, password: &str| world.eyrie.sign_in(name, password.to_owned(), origin(), None).await;
+    let sign_in = async |name: &str, password: &str| world.eyrie.sign_in(name, password.to_owned(), SignInFrom::new(origin())).await;
     let (secret, session) = sign_in("ann", "correct horse battery").await.unwrap();
     assert_eq!(session.last_used_at, None);
     world.eyrie.authenticate(secret.reveal()).await.unwrap();
@@ -296,7 +296,11 @@ async fn guesses_cost_time(kind: Kind) {
     let world = World::without_worker(&Ground::new(kind).await).await;
     let user: UserId = with_password(&world, "ann").await.id;
     let sign_in = async |name: &str, password: &str| {
-        world.eyrie.sign_in(name, password.to_owned(), Origin::new("frontend").unwrap(), None).await.map(|(_, token)| token.created_by)
+        world
+            .eyrie
+            .sign_in(name, password.to_owned(), SignInFrom::new(Origin::new("frontend").unwrap()))
+            .await
+            .map(|(_, token)| token.created_by)
     };
     // A name that is there and one that is not wait alike, and a password that fits waits with those that do not.
     for name in ["ann", "nobody"] {

@@ -105,7 +105,7 @@ async fn a_new_digest_is_deployed(kind: Kind) {
     let again = world.me.record_image_digest(image, digest(1)).await.unwrap();
     assert_eq!((again.now, again.redeploys), (recorded.now, vec![]), "the same changes nothing");
     assert_eq!((runs(&world, id).await.len(), runs(&world, other.id).await.len()), (1, 0));
-    let about = |resource: String| AuditFilter { project: None, resource: Some(resource) };
+    let about = |resource: String| AuditFilter { resource: Some(resource), ..Default::default() };
     let entries = world.me.audit(about(format!("image {image}")), PageRequest::default()).await.unwrap().items;
     let actions: Vec<_> = entries.iter().map(|entry| entry.action.as_str()).collect();
     assert_eq!(actions, ["image.record", "image.create"]);

@@ -179,7 +179,7 @@ async fn whoever_may_no_longer_resume_has_it_parked(kind: Kind) {
     assert_eq!(view.run.message, "dora may no longer resume runs here; resume or cancel the run");
     assert_eq!(states(&view), [StepState::Succeeded, StepState::Pending, StepState::Pending]);
     assert_eq!(world.ledger.read(), ["do a", "do b"], "nothing was begun for her");
-    let filter = AuditFilter { project: None, resource: Some(format!("run {failed}")) };
+    let filter = AuditFilter { resource: Some(format!("run {failed}")), ..Default::default() };
     let refusals = world.me.audit(filter, Default::default()).await.unwrap().items;
     let refusal = refusals.iter().find(|entry| entry.verdict == Verdict::Refused).unwrap();
     assert_eq!((refusal.action.as_str(), refusal.principal.to_string().as_str()), ("run.resume", "dora"));

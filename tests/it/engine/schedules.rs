@@ -59,8 +59,9 @@ async fn it_fires_at_its_time(kind: Kind) {
     let PrincipalRef::Deputy { cause, of } = &run.requested_by else { panic!("{:?}", run.requested_by) };
     assert_eq!((cause.as_str(), &**of), ("schedule nightly", &schedule.owner));
     assert_eq!(fired.next_fire_at, schedule.next_fire_at);
-    let audit =
-        platform.me.audit(eyrie_core::store::AuditFilter { project: None, resource: Some(format!("run {}", run.id)) }, Default::default());
+    let audit = platform
+        .me
+        .audit(eyrie_core::store::AuditFilter { resource: Some(format!("run {}", run.id)), ..Default::default() }, Default::default());
     let audit = audit.await.unwrap().items;
     assert_eq!((audit.len(), audit[0].action.as_str(), &audit[0].principal), (1, "run.start", &run.requested_by));
 }

@@ -1,6 +1,6 @@
 //! REST under `/api/v1`: one file a resource.
 
-mod audit;
+pub(crate) mod audit;
 mod cluster;
 mod datasource;
 mod deployment;

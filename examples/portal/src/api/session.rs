@@ -1,6 +1,6 @@
 //! Signing in and out.
 
-use std::{net::IpAddr, sync::atomic::Ordering};
+use std::sync::atomic::Ordering;
 
 use axum::{
     Json,
@@ -14,7 +14,7 @@ use serde_json::json;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
-    authentication::{Caller, Peer},
+    authentication::{Caller, Stranger},
     portal::Portal,
     problem::Answer,
     request::Body,
@@ -35,8 +35,8 @@ struct SignIn {
 /// Signs in by name and password. The session's token is in this answer and nowhere else.
 #[utoipa::path(post, path = "/api/v1/sessions", tag = "sessions", security(()), request_body = schema::SignIn,
     responses((status = 201, description = "The session.", body = schema::Session)))]
-async fn begin(State(portal): State<Portal>, Peer(peer): Peer, Body(who): Body<SignIn>) -> Answer {
-    let (secret, token) = sign_in(&portal, peer, &who.name, who.password, "api").await?;
+async fn begin(State(portal): State<Portal>, from: Stranger, Body(who): Body<SignIn>) -> Answer {
+    let (secret, token) = sign_in(&portal, from, &who.name, who.password, "api").await?;
     let body = json!({
         "token": secret.reveal(),
         "session_id": token.id,
@@ -55,14 +55,8 @@ async fn end(Caller(acting): Caller) -> Answer<Response> {
 }
 
 /// Signs in; failures are counted for the metrics.
-pub(crate) async fn sign_in(
-    portal: &Portal,
-    peer: Option<IpAddr>,
-    name: &str,
-    password: String,
-    origin: &str,
-) -> Answer<(TokenSecret, Token)> {
-    let session = portal.eyrie.sign_in(name, password, Origin::new(origin)?, peer).await;
+pub(crate) async fn sign_in(portal: &Portal, from: Stranger, name: &str, password: String, origin: &str) -> Answer<(TokenSecret, Token)> {
+    let session = portal.eyrie.sign_in(name, password, from.to(Origin::new(origin)?)).await;
     if session.as_ref().is_err_and(|error| error.kind() == ErrorKind::Unauthenticated) {
         portal.failed_sign_ins.fetch_add(1, Ordering::Relaxed);
     }

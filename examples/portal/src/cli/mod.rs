@@ -1,5 +1,6 @@
 //! The command line: arguments, and one file for each thing that it does.
 
+mod audit;
 mod backend;
 mod decide;
 mod demo;
@@ -117,6 +118,9 @@ enum Command {
     /// Look after the keys that secrets are sealed by.
     #[command(subcommand)]
     Keyring(keyring::KeyringCommand),
+    /// Read who did what.
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
     /// Manage tokens.
     #[command(subcommand)]
     Token(token::TokenCommand),
@@ -276,6 +280,7 @@ async fn run(Arguments { place, command }: Arguments) -> CliResult {
         Command::Explain(arguments) => member::explain(&place, arguments).await,
         Command::Sync => manage::sync(&place).await,
         Command::User(UserCommand::Add { name, operator }) => manage::add_user(&place, &name, operator).await,
+        Command::Audit(command) => audit::run(&place, command).await,
         Command::Token(command) => token::run(&place, command).await,
     }
 }

@@ -32,6 +32,11 @@ impl Remote {
         Ok(checked(self.request(reqwest::Method::GET, path).send().await?).await?.json().await?)
     }
 
+    /// An answer that need not be JSON.
+    pub(super) async fn ask(&self, path: &str, query: &[(&str, String)]) -> CliResult<Response> {
+        checked(self.request(reqwest::Method::GET, path).query(query).send().await?).await
+    }
+
     pub(super) async fn post(&self, path: &str, body: &Value, key: Option<&str>) -> CliResult<Value> {
         let mut request = self.request(reqwest::Method::POST, path).json(body);
         if let Some(key) = key {

@@ -42,6 +42,8 @@ pub(crate) fn routes() -> Router<Portal> {
         .route("/projects/{id}/members", get(member::of_project).post(member::edit_project))
         .route("/projects/{id}/audit", get(audit::of_project))
         .route("/audit", get(audit::everything))
+        .route("/audit/export", get(audit::export_everything))
+        .route("/projects/{id}/audit/export", get(audit::export_of_project))
         .route("/projects/{id}/tokens", get(token::of_project).post(token::create))
         .route("/tokens", get(token::own))
         .route("/tokens/{id}/rotate", post(token::rotate))

@@ -1,7 +1,5 @@
 //! Signing in and out with a browser, and the page for the first operator.
 
-use std::net::IpAddr;
-
 use axum::{
     extract::{Request, State},
     http::{HeaderMap, header},
@@ -18,7 +16,7 @@ use super::{
 };
 use crate::{
     api::sign_in,
-    authentication::{Peer, SESSION_COOKIE, VISIT_COOKIE, Visitor, check_form, cookie, form_token, forwarded_https, set_cookie},
+    authentication::{SESSION_COOKIE, Stranger, VISIT_COOKIE, Visitor, check_form, cookie, form_token, forwarded_https, set_cookie},
     portal::Portal,
     problem::{Answer, Problem},
     setup::{SetupToken, random_text},
@@ -114,12 +112,12 @@ fn alert(refused: Option<&Problem>) -> Markup {
     html! { @if let Some(problem) = refused { p.alert role="alert" { (problem.detail) } } }
 }
 
-pub(super) async fn submit(State(portal): State<Portal>, Peer(peer): Peer, request: Request) -> PageAnswer<Response> {
+pub(super) async fn submit(State(portal): State<Portal>, from: Stranger, request: Request) -> PageAnswer<Response> {
     let headers = request.headers().clone();
     let form: SignIn = fields(request, &portal).await?;
     check_visit(&headers, &form.csrf)?;
     let entered = if form.token.is_empty() {
-        enter(&portal, &headers, peer, &form.name, form.password).await
+        enter(&portal, &headers, from, &form.name, form.password).await
     } else {
         enter_with_token(&portal, &headers, form.token.trim()).await
     };
@@ -134,8 +132,8 @@ pub(super) async fn submit(State(portal): State<Portal>, Peer(peer): Peer, reque
 }
 
 /// Signs in and sets the cookie.
-async fn enter(portal: &Portal, headers: &HeaderMap, peer: Option<IpAddr>, name: &str, password: String) -> Answer<Response> {
-    let (secret, _) = sign_in(portal, peer, name, password, "frontend").await?;
+async fn enter(portal: &Portal, headers: &HeaderMap, from: Stranger, name: &str, password: String) -> Answer<Response> {
+    let (secret, _) = sign_in(portal, from, name, password, "frontend").await?;
     Ok(inside(portal, headers, secret.reveal()))
 }
 
@@ -202,13 +200,13 @@ fn setup_page(token: &str, name: &str, refused: Option<&Problem>) -> Html<String
     )
 }
 
-pub(super) async fn setup_submit(State(portal): State<Portal>, Peer(peer): Peer, request: Request) -> PageAnswer<Response> {
+pub(super) async fn setup_submit(State(portal): State<Portal>, from: Stranger, request: Request) -> PageAnswer<Response> {
     let headers = request.headers().clone();
     let setup = open_setup(&portal).await?.ok_or_else(Problem::not_found)?;
     let form: Setup = fields(request, &portal).await?;
     check_visit(&headers, &form.csrf)?;
     match begin(&portal, setup, &form).await {
-        Ok(()) => Ok(enter(&portal, &headers, peer, &form.name, form.password).await?),
+        Ok(()) => Ok(enter(&portal, &headers, from, &form.name, form.password).await?),
         Err(problem) => {
             let mut response = with_form(&portal, &headers, |token| setup_page(token, &form.name, Some(&problem)))?;
             problem.dress(&mut response);

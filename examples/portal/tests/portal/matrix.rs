@@ -214,6 +214,7 @@ impl World {
                 "GET",
                 "/api/v1/services"
                 | "/api/v1/audit"
+                | "/api/v1/audit/export"
                 | "/api/v1/repositories"
                 | "/api/v1/images"
                 | "/api/v1/datasources"

@@ -14,6 +14,7 @@ use eyrie_core::{
     memory::MemoryStore,
     model::{NewDeployment, NewGroup, NewProject, Plan, Principal, Run, RunState},
     name::{Origin, UserName},
+    platform::SignInFrom,
     secret::MemoryKeyring,
 };
 use eyrie_portal::{PortalOptions, SetupToken, router};
@@ -105,7 +106,8 @@ impl Site {
 
     pub(crate) async fn session(&self, name: &str) -> String {
         let name = UserName::new(name).unwrap();
-        let (secret, _) = self.eyrie.sign_in(name.as_str(), PASSWORD.to_owned(), Origin::new("test").unwrap(), None).await.unwrap();
+        let (secret, _) =
+            self.eyrie.sign_in(name.as_str(), PASSWORD.to_owned(), SignInFrom::new(Origin::new("test").unwrap())).await.unwrap();
         secret.reveal().to_owned()
     }
 

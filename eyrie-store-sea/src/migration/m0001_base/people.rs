@@ -47,7 +47,10 @@ pub(super) fn people() -> Vec<TableCreateStatement> {
                 id("id"),
                 big_integer("at"),
                 text("principal"),
+                uuid_null("person_id"),
+                uuid_null("token_id"),
                 text_null("origin"),
+                text_null("request_id"),
                 text("action"),
                 text("resource"),
                 uuid_null("project_id"),
@@ -55,6 +58,7 @@ pub(super) fn people() -> Vec<TableCreateStatement> {
                 text("reason"),
                 big_integer("count"),
                 text_null("refusal_key"),
+                text_null("refused_source"),
             ],
         ),
     ]

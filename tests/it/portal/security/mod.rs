@@ -1,6 +1,7 @@
 //! What goes wrong in deployment platforms, tried on the running server, on SQLite and on PostgreSQL: one module a kind of attack.
 
 mod accounts;
+mod audited;
 mod names;
 mod pages;
 mod scoping;
