@@ -6,6 +6,7 @@ mod names;
 mod pages;
 mod scoping;
 mod scripts;
+mod secrets;
 mod streams;
 mod tokens;
 

@@ -14,7 +14,7 @@ on_databases! {
 }
 
 /// The path with ids of these things in it; none when it has none, or there is nothing of that kind.
-fn placed(path: &str, ids: &Ids, user: &str) -> Option<String> {
+pub(super) fn placed(path: &str, ids: &Ids, user: &str) -> Option<String> {
     let mut segments: Vec<&str> = path.trim_start_matches("/api/v1/").split('/').collect();
     let mut found = false;
     for place in 1..segments.len() {
