@@ -4,6 +4,7 @@ mod accounts;
 mod audited;
 mod names;
 mod pages;
+mod roles;
 mod scoping;
 mod scripts;
 mod secrets;
