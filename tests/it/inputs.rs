@@ -3,12 +3,17 @@
 
 use eyrie_core::{
     access::TokenSecret,
+    address::{GitUrl, HttpUrl},
     deployment_type::service::{Line, parse_line},
+    git::{BranchName, CommitId},
     model::{
-        Condition, CronExpression, DeploymentPatch, EventCursor, GroupPatch, NewDeployment, NewProject, NewSchedule, Plan, ProjectPatch,
-        ScopePatch, Settings,
+        ClusterPatch, Condition, CronExpression, DatasourcePatch, DeploymentPatch, Endpoint, EventCursor, GroupPatch, ImagePatch,
+        MonitorPatch, NewDeployment, NewProject, NewSchedule, Plan, ProjectPatch, RepositoryPatch, SchedulePatch, ScopePatch, Settings,
+        SettingsPatch,
     },
-    name::{DisplayName, Origin, ServiceName, SettingKey, Slug, UserName},
+    name::{DisplayName, Origin, RequestId, ServiceName, SettingKey, Slug, UserName},
+    oci::{ImageDigest, ImageReference},
+    platform::{NewServiceToken, TokenRotation},
     store::PageRequest,
 };
 use proptest::{
@@ -72,6 +77,12 @@ fn key() -> impl Strategy<Value = String> {
         "steps",
         "needs",
         "action",
+        "url",
+        "config",
+        "credentials_secret_id",
+        "capabilities",
+        "overlap_seconds",
+        "days",
     ];
     prop_oneof![3 => prop::sample::select(known.to_vec()).prop_map(str::to_owned), 1 => text()]
 }
@@ -166,6 +177,56 @@ fn lines_of_scripts() {
     );
     every(object(), |value| {
         let _ = parse_line(&value.to_string());
+        Ok(())
+    });
+}
+
+#[test]
+fn addresses_and_references() {
+    let urls = "(https|http|ssh|git|file|ext|javascript)(://|:|::)[ -~]{0,40}|git@[a-z0-9.-]{0,12}:[ -~]{0,30}";
+    let references = "[a-zA-Z0-9._:/@\\[\\]-]{0,40}|(sha256|sha512|md5):[0-9a-fA-F]{0,130}|[0-9a-f]{38,66}";
+    every(prop_oneof![urls, references, ".{0,60}"], |text| {
+        if let Ok(url) = GitUrl::new(text.as_str()) {
+            prop_assert!(!url.host().is_empty() && !url.host().contains('@') && !url.host().starts_with('-'), "{url}");
+        }
+        if let Ok(reference) = ImageReference::new(text.as_str()) {
+            prop_assert!(!reference.tag().is_empty());
+        }
+        for plain in [
+            HttpUrl::new(text.as_str()).map(|url| url.to_string()),
+            Endpoint::new(text.as_str()).map(|endpoint| endpoint.to_string()),
+            BranchName::new(text.as_str()).map(|branch| branch.to_string()),
+            CommitId::new(text.as_str()).map(|commit| commit.to_string()),
+            ImageDigest::new(text.as_str()).map(|digest| digest.to_string()),
+            RequestId::new(text.as_str()).map(|id| id.to_string()),
+        ]
+        .into_iter()
+        .flatten()
+        {
+            prop_assert_eq!(&plain, &text, "what was taken is what was sent");
+            prop_assert!(!plain.starts_with('-') && !plain.chars().any(|c| c.is_control() || c == ' '), "{plain:?}");
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn patches_and_requests() {
+    every(object(), |value| {
+        read::<RepositoryPatch>(&value)?;
+        read::<ImagePatch>(&value)?;
+        read::<MonitorPatch>(&value)?;
+        read::<ClusterPatch>(&value)?;
+        read::<DatasourcePatch>(&value)?;
+        read::<SchedulePatch>(&value)?;
+        read::<NewServiceToken>(&value)?;
+        read::<TokenRotation>(&value)?;
+        if let Some(patch) = read::<SettingsPatch>(&value)? {
+            // A patch that is sent again changes nothing.
+            if let Ok(once) = Settings::default().changed(None, Some(patch.clone())) {
+                prop_assert_eq!(once.clone().changed(None, Some(patch)), Ok(once));
+            }
+        }
         Ok(())
     });
 }

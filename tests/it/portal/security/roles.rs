@@ -12,6 +12,7 @@ use crate::engine::on_databases;
 
 on_databases! {
     every_role_with_every_override;
+    the_command_is_no_way_round;
 }
 
 const TABLE: &str = include_str!("../../../../eyrie-core/src/access/decisions.txt");
@@ -134,5 +135,43 @@ async fn every_role_with_every_override(kind: Kind) {
     assert!(asked > 19 * 75, "{asked}");
     set(&place("projects"), "absent").await;
     assert_eq!(town.everything().await, before, "asking changed something");
+    town.server.stop();
+}
+
+async fn the_command_is_no_way_round(kind: Kind) {
+    let town = Town::new(kind).await;
+    let (carol, carol_ids) = super::account(&town.field, &town.ann, "carol", false).await;
+    let project = town.first.0["projects"][0].as_str();
+    super::member(&town.ann, project, &carol_ids[0], "user").await;
+    let before = town.everything().await;
+    let [run, deployment, token] = [&town.first.0["runs"][0], &town.first.0["deployments"][0], &carol_ids[1]];
+    for (arguments, allowed) in [
+        (vec!["audit", "list", "--project", project], false),
+        (vec!["audit", "export"], false),
+        (vec!["audit", "export", "--project", project], false),
+        (vec!["token", "list", "--project", project], false),
+        (vec!["token", "list"], true),
+        (vec!["token", "add", "first", "--origin", "x"], false),
+        (vec!["token", "rotate", token], false),
+        (vec!["member", "set", &carol_ids[0], "admin", "--project", project], false),
+        (vec!["member", "set", &carol_ids[0], "admin", "--deployment", deployment], false),
+        (vec!["member", "remove", &town.alice_ids[0], "--project", project], false),
+        (vec!["member", "list", "--project", project], true),
+        (vec!["explain", "run.start", "--user", &town.alice_ids[0], "--deployment", deployment], false),
+        (vec!["cancel", run], false),
+        (vec!["resume", run], false),
+        (vec!["rerun", run], false),
+        (vec!["sync"], false),
+        (vec!["deploy", "second"], false),
+        (vec!["logs", &town.second.0["runs"][0]], false),
+        (vec!["logs", run], true),
+    ] {
+        let mut command = town.field.command(&[&["--server", &town.server.url], arguments.as_slice()].concat());
+        command.env("EYRIE_TOKEN", &carol.token);
+        let said = super::super::said(command, "");
+        assert_eq!(said.code == 0, allowed, "{arguments:?}: {said:?}");
+        assert!(allowed || said.err.contains("the server answered 40"), "{arguments:?}: {said:?}");
+    }
+    assert_eq!(town.everything().await, before, "nothing changed");
     town.server.stop();
 }
