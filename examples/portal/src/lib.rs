@@ -22,6 +22,7 @@ mod api;
 mod authentication;
 mod decision;
 mod document;
+mod doubled;
 mod guard;
 mod health;
 mod page;

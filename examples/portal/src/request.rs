@@ -11,7 +11,7 @@ use eyrie_core::{Invalid, Timestamp, store::PageRequest};
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use crate::{portal::Portal, problem::Problem};
+use crate::{doubled::doubled_key, portal::Portal, problem::Problem};
 
 /// The id in the path. What is no id names nothing.
 #[derive(Debug)]
@@ -182,6 +182,9 @@ impl<T: DeserializeOwned> FromRequest<Portal> for Body<T> {
             return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "Unsupported media type", detail));
         }
         let bytes = body(request, state).await?;
+        if let Some(path) = doubled_key(&bytes) {
+            return Err(Problem::invalid(path, "is given twice"));
+        }
         let mut reader = serde_json::Deserializer::from_slice(&bytes);
         let read = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
             let field = error.path().to_string();

@@ -59,6 +59,7 @@ pub use discovery::{DISCOVERY_LABELS, DISCOVERY_TARGETS, Reachable};
 pub use endpoint::Endpoint;
 pub use group::{DeploymentGroup, GroupPatch, NewGroup};
 pub use image::{Image, ImagePatch, NewImage, RecordedDigest};
+pub(crate) use json_bound::check_json;
 pub use monitor::{
     HttpMethod, Monitor, MonitorCheck, MonitorLog, MonitorOutcome, MonitorPatch, MonitorResult, MonitorState, MonitorStatus,
     MonitorThresholds, NewMonitor, ResourceKind,

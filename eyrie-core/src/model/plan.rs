@@ -20,8 +20,7 @@ use crate::{
     error::{Invalid, Result},
     model::{
         Condition, CrashPolicy, PlanBuilder, PlanHash, RetryPolicy, Role, StepIndex, StepStart, StopPolicy, UndoPolicy,
-        json_bound::{is_deeper, json_len},
-        plan_graph::PlanGraph,
+        json_bound::check_json, plan_graph::PlanGraph,
     },
     name::{ActionName, StepName},
     secret::{ChangeUse, map_uses},
@@ -181,15 +180,8 @@ impl TryFrom<RawPlan> for Plan {
     }
 }
 
-/// Refuses a value that is too large, or nested deeper than can be read back.
 fn check_value(value: &Value, most: usize, field: impl Fn() -> String) -> Result<(), Invalid> {
-    if is_deeper(value, MAX_VALUE_DEPTH) {
-        return Err(Invalid::new(field(), format!("is nested more than {MAX_VALUE_DEPTH} deep")));
-    }
-    match json_len(value) {
-        len if len > most => Err(Invalid::new(field(), format!("is {len} bytes as JSON; at most {most} are accepted"))),
-        _ => Ok(()),
-    }
+    check_json(value, MAX_VALUE_DEPTH, most, field)
 }
 
 impl Plan {

@@ -8,15 +8,16 @@ use serde_json::Value;
 use crate::{
     error::Invalid,
     id::SecretId,
-    model::{discovery, queue, retention},
+    model::{discovery, json_bound::check_json, queue, retention},
     name::SettingKey,
     secret::{self, SecretUse},
     word_enum::word_enum,
 };
 
-/// The most fields of one level, and the largest value as JSON in bytes.
+/// The most fields of one level, the largest value as JSON in bytes, and the deepest.
 const MAX_FIELDS: usize = 200;
 const MAX_VALUE: usize = 64 * 1024;
+const MAX_DEPTH: usize = 32;
 
 /// The fields that one level sets.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -32,10 +33,7 @@ impl TryFrom<BTreeMap<SettingKey, Value>> for Settings {
         }
         for (key, value) in &fields {
             retention::check(key.as_str(), value).map_err(|invalid| invalid.under("settings"))?;
-            let size = value.to_string().len();
-            if size > MAX_VALUE {
-                return Err(Invalid::new(format!("settings.{key}"), format!("is {size} bytes as JSON; at most {MAX_VALUE} are accepted")));
-            }
+            check_json(value, MAX_DEPTH, MAX_VALUE, || format!("settings.{key}"))?;
             queue::check(key.as_str(), value)?;
             discovery::check(key.as_str(), value)?;
             secret::check_setting(key.as_str(), value)?;

@@ -14,6 +14,7 @@ use crate::{
     id::{DeploymentId, RunId},
     model::{
         Branch, Deployment, Image, Plan, Principal, PrincipalRef, Run, RunKind, RunRow, RunState, Step, StepIndex, StepState, StopPolicy,
+        check_json,
     },
     name::{Origin, StepName},
     platform::{Acting, Resource, approval::needs_are_met},
@@ -22,6 +23,7 @@ use crate::{
 
 /// The largest context, as JSON in bytes.
 const MAX_CONTEXT: usize = 256 * 1024;
+const MAX_CONTEXT_DEPTH: usize = 64;
 
 /// How far ahead a run can be queued.
 const MAX_AHEAD: Duration = Duration::from_secs(5 * 366 * 86_400);
@@ -437,9 +439,6 @@ pub(super) fn check_context(context: &Value) -> Result<String, Invalid> {
     if !context.is_object() {
         return Err(Invalid::new("context", "must be a JSON object"));
     }
-    let json = context.to_string();
-    if json.len() > MAX_CONTEXT {
-        return Err(Invalid::new("context", format!("is {} bytes as JSON; at most {MAX_CONTEXT} are accepted", json.len())));
-    }
-    Ok(json)
+    check_json(context, MAX_CONTEXT_DEPTH, MAX_CONTEXT, || "context".to_owned())?;
+    Ok(context.to_string())
 }

@@ -6,11 +6,15 @@ use crate::{
     access::Permission,
     error::{Error, ErrorKind, Result},
     id::{ProjectId, ServiceId},
-    model::{Service, ServiceSource},
+    model::{Service, ServiceSource, check_json},
     name::ServiceName,
     platform::{Acting, Resource},
     store::{Page, PageRequest},
 };
+
+/// The bounds of a config.
+const MAX_CONFIG: usize = 1024 * 1024;
+const MAX_CONFIG_DEPTH: usize = 32;
 
 impl Acting {
     /// Adds a service to a project. Its config names an executable, so only operators may.
@@ -29,6 +33,7 @@ impl Acting {
         source: ServiceSource,
     ) -> Result<Service> {
         self.require(Permission::ServiceCreate, &Resource::project(project)).await?;
+        check_json(&config, MAX_CONFIG_DEPTH, MAX_CONFIG, || "config".to_owned())?;
         self.check_config(&name, &config)?;
         let service = Service { id: ServiceId::new(), project_id: project, name, config, source, created_at: self.now(), version: 1 };
         let audit = self.allowed(Permission::ServiceCreate.as_str(), format!("service {}", service.id), Some(project));
@@ -70,6 +75,7 @@ impl Acting {
     }
 
     pub(super) async fn replace_config(&self, mut service: Service, config: Value) -> Result<Service> {
+        check_json(&config, MAX_CONFIG_DEPTH, MAX_CONFIG, || "config".to_owned())?;
         self.check_config(&service.name, &config)?;
         service.config = config;
         let audit = self.allowed(Permission::ServiceUpdate.as_str(), format!("service {}", service.id), Some(service.project_id));

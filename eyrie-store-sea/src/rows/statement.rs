@@ -45,12 +45,31 @@ enum Locks {
 
 #[derive(Debug, Clone, Copy)]
 enum Form {
-    Insert { table: &'static str, otherwise: &'static str },
-    Update { table: &'static str, keys: usize },
-    Select { what: &'static [&'static str], table: &'static str, also: &'static str },
-    Query { what: &'static [&'static str], from: &'static str },
-    Written { text: &'static str },
-    Call { text: &'static str, many: &'static str },
+    Insert {
+        table: &'static str,
+        otherwise: &'static str,
+    },
+    Update {
+        table: &'static str,
+        keys: usize,
+    },
+    Select {
+        what: &'static [&'static str],
+        table: &'static str,
+        also: &'static str,
+    },
+    Query {
+        what: &'static [&'static str],
+        from: &'static str,
+    },
+    Written {
+        text: &'static str,
+    },
+    Call {
+        text: &'static str,
+        #[cfg_attr(not(feature = "postgres"), expect(dead_code, reason = "SQLite takes one row at a time"))]
+        many: &'static str,
+    },
 }
 
 impl RowStatement {

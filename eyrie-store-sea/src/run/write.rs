@@ -2,7 +2,7 @@
 
 use eyrie_core::{
     Timestamp,
-    id::{DeploymentId, ReleaseId, WorkerId},
+    id::{ReleaseId, WorkerId},
     model::{Run, Step},
     store::{EventRow, RunWrites},
 };
@@ -175,7 +175,11 @@ impl Statements {
     /// What there is to carry out as a transaction of its own, with how many of the statements must hit all their rows. None, if some
     /// write to rows that others have written already.
     #[cfg(feature = "postgres")]
-    pub(super) fn at_once(self, settled: Settled, freed: &[DeploymentId]) -> Option<(Vec<(&'static RowStatement, Rows)>, usize)> {
+    pub(super) fn at_once(
+        self,
+        settled: Settled,
+        freed: &[eyrie_core::id::DeploymentId],
+    ) -> Option<(Vec<(&'static RowStatement, Rows)>, usize)> {
         if self.behind.iter().any(|(_, rows)| !rows.is_empty()) {
             return None;
         }
