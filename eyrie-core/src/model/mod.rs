@@ -74,7 +74,7 @@ pub use plan_hash::PlanHash;
 pub use plan_policy::{CrashPolicy, RetryPolicy, StopPolicy, UndoPolicy};
 pub use principal::{Principal, PrincipalRef};
 pub use project::{Namespace, NamespaceUid, NewProject, Project, ProjectPatch};
-pub use queue::{Ahead, Limited, MAX_RUNNING, QUEUE_POLICY, QueuePlace, QueuePolicy, Wait};
+pub use queue::{Ahead, Limited, MAX_RUNNING, MOST_RUNNING, QUEUE_POLICY, QueuePlace, QueuePolicy, Wait};
 pub use recurrence::{CronExpression, TimeZoneName};
 pub use release::Release;
 pub use repository::{NewRepository, Repository, RepositoryPatch};

@@ -20,7 +20,7 @@ pub const QUEUE_POLICY: &str = "queue_policy";
 pub const MAX_RUNNING: &str = "max_running";
 
 /// The largest limit that can be set.
-const MOST_RUNNING: u32 = 1_000_000;
+pub const MOST_RUNNING: u32 = 1_000_000;
 
 word_enum! {
     /// What becomes of the runs of one deployment that wait while another one is under way.

@@ -7,8 +7,8 @@ use crate::{
     error::{Error, ErrorKind, Invalid, Result},
     id::{ClusterId, DeploymentId, ProjectId, SecretId},
     model::{
-        Cluster, ClusterGrant, ClusterLink, ClusterMove, ClusterPatch, ClusterState, ClusterUid, Deployment, Level, Linked, NewCluster,
-        Principal, PrincipalRef, RunKind, nearest_clusters,
+        Cluster, ClusterGrant, ClusterLink, ClusterMove, ClusterPatch, ClusterState, ClusterUid, Deployment, Level, Linked, MOST_RUNNING,
+        NewCluster, Principal, PrincipalRef, RunKind, nearest_clusters,
     },
     name::Slug,
     platform::{Acting, Resource},
@@ -145,9 +145,12 @@ impl Acting {
     /// Says how many runs may be under way on a cluster at the same time; none: any number.
     ///
     /// # Errors
-    /// `Denied` for whoever is no operator.
+    /// `Denied` for whoever is no operator; `Invalid` for more than [`MOST_RUNNING`].
     pub async fn limit_cluster(&self, id: ClusterId, most: Option<u32>) -> Result<()> {
         self.cluster_for(id, Permission::ClusterManage).await?;
+        if most.is_some_and(|most| most > MOST_RUNNING) {
+            return Err(Invalid::new("max_running", format!("must be at most {MOST_RUNNING}, or null")).into());
+        }
         let mut audit = self.allowed(Permission::ClusterManage.as_str(), format!("cluster {id}"), None);
         audit.reason = most.map_or_else(|| "no limit".to_owned(), |most| format!("limit {most}"));
         self.store().limit_cluster(id, most, &audit).await

@@ -190,7 +190,7 @@ impl Acting {
     pub async fn rotate_token(&self, id: TokenId, rotation: TokenRotation) -> Result<(TokenSecret, Token)> {
         let old = self.token_for(id, Permission::TokenRevoke).await?;
         match old.project_id {
-            // What its creator had no right to make any more is not made again.
+            // Whoever puts one there must be somebody who could make it.
             Some(project) => self.require(Permission::TokenCreate, &self.place_of(&old, project).await?).await?,
             None => self.require_everywhere(Permission::UserManage, &format!("token {id}")).await?,
         }
@@ -201,7 +201,8 @@ impl Acting {
         if overlap > MAX_OVERLAP {
             return Err(Invalid::new("overlap_seconds", format!("must be at most {}", MAX_OVERLAP.as_secs())).into());
         }
-        let lasted = Duration::try_from(old.expires_at.duration_since(old.created_at)).unwrap_or_default();
+        // One that is replaced for the second time has less time left than it was made for.
+        let lasted = Duration::try_from(old.expires_at.duration_since(old.created_at)).unwrap_or_default().max(Duration::from_secs(DAY));
         let life = rotation.days.map_or(Ok(lasted), life)?;
         let Token { kind, name, binding, project_id, capabilities, origin, .. } = old;
         let now = self.now();

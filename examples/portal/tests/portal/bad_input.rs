@@ -48,6 +48,7 @@ async fn a_problem_names_the_field_and_nothing_changes() {
     let (group, deployment) = (format!("groups/{}", place.group), format!("deployments/{}", place.deployment));
     let deployments = format!("{group}/deployments");
     let token = |days: &str| format!(r#"{{"name": "t", "target": {{"project": "{}"}}, "origin": "o", "days": {days}}}"#, place.project);
+    let cluster = place.send("POST", "clusters", r#"{"name": "shared"}"#).await.json()["id"].as_str().unwrap().to_owned();
     let before = place.changes().await;
     for (method, path, body, field) in [
         // Fields that nobody knows, here and further down.
@@ -72,6 +73,7 @@ async fn a_problem_names_the_field_and_nothing_changes() {
         ("POST", "projects", json!({ "slug": "sto\u{200b}re" }).to_string(), "slug"),
         ("POST", "projects", json!({ "slug": "\u{ff53}tore" }).to_string(), "slug"),
         ("POST", "users", json!({ "name": "\u{430}nn" }).to_string(), "name"),
+        ("PUT", &format!("clusters/{cluster}/limit"), r#"{"max_running": 2147483648}"#.to_owned(), "max_running"),
         // Ids of something else, and of nothing.
         ("POST", &deployments, json!({ "slug": "x", "scope_id": place.project }).to_string(), "scope_id"),
         ("POST", &deployments, json!({ "slug": "x", "service_id": place.group }).to_string(), "service_id"),
