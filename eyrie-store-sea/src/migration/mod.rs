@@ -17,6 +17,7 @@ pub(crate) const TABLES: &[&str] = &[
     "deployment_overrides",
     "deployments",
     "feed_floor",
+    "failed_sign_ins",
     "forgotten_monitors",
     "forgotten_runs",
     "group_overrides",

@@ -20,7 +20,7 @@ const SECRET: &str = "canary-of-the-audit-4711";
 const ELSEWHERE: [(&str, &str); 7] = [
     ("POST /api/v1/steps", "a script's reports are events of its run"),
     ("PUT /api/v1/runs/finish", "changes nothing"),
-    ("POST /api/v1/runs/{id}/steps/{step}/approve", "no type of the server's own plans approvals; tests/it/engine/approvals.rs"),
+    ("POST /api/v1/runs/{id}/steps/{step}/approve", "no type of the server's own plans approvals; tests/it/engine/approval.rs"),
     ("POST /api/v1/runs/{id}/steps/{step}/reject", "the same"),
     ("POST /api/v1/runs/{id}/retry-undo", "no type of the server's own plans an undo; tests/it/engine/undo.rs"),
     ("POST /api/v1/runs/{id}/steps/{step}/skip-undo", "the same"),
